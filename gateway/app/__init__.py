@@ -1,0 +1,1 @@
+"""The composition root: opens resources, wires packages together, runs services."""

@@ -1,0 +1,1 @@
+"""The `gateway` command: one command a file, imported only when it is called."""

@@ -1,0 +1,1 @@
+"""Mesh rules without sockets or disks: jobs, registry, whitelists, messaging, plans."""

@@ -1,0 +1,1 @@
+"""What every long-running program needs: supervision, signals, clock, logs, metrics, systemd."""
