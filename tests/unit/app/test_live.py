@@ -1,0 +1,69 @@
+"""The live hub: what a viewer is told, and what a viewer that does not read may cost."""
+
+import json
+from typing import Any
+
+from gateway.app.live import MOST_WAITING_EVENTS, TREND_POINTS, Live, Seen, described
+from gateway.model import DeviceUuid
+
+UUID = DeviceUuid("0f0e0d0c-0000-4000-8000-000000000001")
+
+
+def live() -> Live:
+    hub = Live(lambda: {"devices": 0})
+    hub.know(Seen(UUID, "greenhouse", "Greenhouse"))
+    return hub
+
+
+def parsed(frame: bytes) -> tuple[str, Any]:
+    event, data = frame.decode().rstrip().split("\n", 1)
+    return event.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+async def test_a_viewer_first_gets_a_snapshot_and_then_what_changes():
+    hub = live()
+    stream = hub.stream()
+    assert parsed(await anext(stream)) == ("snapshot", {"devices": 0})
+    hub.reading(UUID, {"temperature": (21.5, "Cel")}, 1000)
+    event, data = parsed(await anext(stream))
+    assert event == "reading"
+    assert data["values"] == {"temperature": {"value": 21.5, "unit": "Cel"}}
+    await stream.aclose()
+    assert hub.viewers == 0
+
+
+async def test_a_viewer_that_does_not_read_costs_a_bounded_queue_and_starts_again_from_a_snapshot():
+    hub = live()
+    stream = hub.stream()
+    await anext(stream)
+    for number in range(MOST_WAITING_EVENTS + 10):
+        hub.reading(UUID, {"n": (number, "")}, number)
+    event, _ = parsed(await anext(stream))
+    assert event == "snapshot"
+    event, data = parsed(await anext(stream))
+    assert (event, data["values"]["n"]["value"]) == ("reading", MOST_WAITING_EVENTS + 1)
+    await stream.aclose()
+
+
+def test_late_readings_never_move_last_values():
+    hub = live()
+    hub.reading(UUID, {"temperature": (21.5, "Cel")}, 5000)
+    hub.reading(UUID, {"temperature": (3.0, "Cel")}, 1000, late=True)
+    assert hub.devices[UUID].values["temperature"] == (21.5, "Cel", 5000)
+    assert hub.devices[UUID].last_seen_ms == 5000
+
+
+def test_a_trend_keeps_only_the_newest_points():
+    hub = live()
+    for number in range(TREND_POINTS + 5):
+        hub.reading(UUID, {"n": (float(number), "")}, number)
+    trend = described(hub.devices[UUID], trends=True)["values"]["n"]["trend"]
+    assert trend == [float(n) for n in range(5, TREND_POINTS + 5)]
+
+
+def test_knowing_a_device_again_keeps_its_values():
+    hub = live()
+    hub.reading(UUID, {"temperature": (21.5, "Cel")}, 5000)
+    hub.know(Seen(UUID, "glasshouse", "Glasshouse"))
+    shown = described(hub.devices[UUID])
+    assert (shown["slug"], shown["values"]["temperature"]["value"]) == ("glasshouse", 21.5)
