@@ -68,9 +68,17 @@ class Spool(Protocol):
         ...
 
     async def pending(
-        self, *, but: Collection[tuple[str, int]] = (), most_bytes: int = 1 << 20
+        self,
+        *,
+        but: Collection[tuple[str, int]] = (),
+        most_bytes: int = 1 << 20,
+        after: int | None = None,
     ) -> Sequence[Block]:
-        """Return unsettled sealed blocks whose keys are not in `but`: this log's first, then history, oldest first."""
+        """Return unsettled sealed blocks whose keys are not in `but`: this log's first, then history, oldest first.
+
+        With `after`: only blocks of this log that start above that number, so that live ones need not wait
+        behind a backlog.
+        """
         ...
 
     async def settle(self, receipt: Receipt) -> None:
