@@ -77,7 +77,9 @@ class Node:
         self.http_port = ports.get("http") or free_port()
         self.config = folder / "gateway.toml"
         self.config.write_text(
-            f"[mqtt]\nport = {self.mqtt_port}\ntls_port = {self.tls_port}\n[http]\nport = {self.http_port}\n{config}"
+            f"[mqtt.tcp]\nport = {self.mqtt_port}\n"
+            f'[mqtt.tls]\nenabled = true\nbind = "127.0.0.1"\nport = {self.tls_port}\n'
+            f"[http]\nport = {self.http_port}\n{config}"
         )
         self.env = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
         self.process: subprocess.Popen[bytes] | None = None
