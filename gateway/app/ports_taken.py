@@ -1,6 +1,5 @@
 """Whether a TCP port is free, and who holds it: a demo takes another one and says so."""
 
-import os
 import socket
 from pathlib import Path
 
@@ -33,7 +32,7 @@ def holder(port: int) -> str:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             for descriptor in (process / "fd").iterdir():
-                target = os.readlink(descriptor)
+                target = str(descriptor.readlink())
                 if target.startswith("socket:[") and target[8:-1] in inodes:
                     name = (process / "comm").read_text("utf-8", "replace").strip()
                     return f"{name} (pid {process.name})"
