@@ -40,13 +40,13 @@ QUICK = Part(PARTS["unit"].paths, workers=2, marks="not slow and not needs", lim
 
 
 def files_of(part: Part, root: Path) -> list[Path]:
-    """The test modules of a part, sorted."""
+    """List the test modules of a part."""
     left_out = set(_expand(part.but, root))
     return sorted(path for path in set(_expand(part.paths, root)) if path not in left_out)
 
 
 def tools_of(files: Iterable[Path]) -> set[str]:
-    """The words of every `needs(...)` mark in these modules."""
+    """Collect the words of every `needs(...)` mark in these modules."""
     return {
         word
         for path in files

@@ -145,7 +145,7 @@ def _apt_install(packages: Sequence[str]) -> None:
             code="GW-1957",
             hint=f"install what Debian calls {' '.join(packages)} with your own package manager",
         )
-    prefix = [] if os.geteuid() == 0 else ["sudo"]
+    prefix = [] if os.geteuid() == 0 else [shutil.which("sudo") or "sudo"]
     environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
     words = [*prefix, *environment, apt, "-q", "-y"]
     subprocess.run([*words, "update"], check=False, stdin=subprocess.DEVNULL)
