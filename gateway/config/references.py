@@ -1,0 +1,50 @@
+"""Faults that no key has alone: names that nothing bears, things given out twice, risks not accepted."""
+
+from collections.abc import Iterator
+
+from gateway.config.problems import Complaint, Loc
+from gateway.config.roles import SHIPPED
+from gateway.config.schema import Settings
+from gateway.errors import ConfigError
+
+LOOPBACKS = ("127.", "::1", "localhost")
+
+
+def unmet(settings: Settings) -> Iterator[tuple[Loc, str, Complaint]]:
+    """Yield (place, item, fault) of each; places count the items of `settings`.
+
+    Raises ConfigError GW-1014 for what must not run at all.
+    """
+    mqtt = settings.mqtt
+    if mqtt.engine == "amqtt" and not mqtt.accept_amqtt_risks:
+        _loopback_only(settings)
+    known = {*SHIPPED, *(role.name for role in mqtt.roles)}
+    for index, user in enumerate(mqtt.users):
+        for role in user.roles:
+            if role not in known:
+                expected = "one of " + ", ".join(sorted(known))
+                fault = Complaint("GW-1013", f"the unknown role {role!r}", expected)
+                yield ("mqtt", "users", index, "roles"), f"users {user.name}", fault
+    if (mqtt.tls.certificate_file is None) != (mqtt.tls.key_file is None):
+        fault = Complaint(
+            "GW-1004", "one of the two", "`certificate_file` and `key_file`, or neither"
+        )
+        yield ("mqtt", "tls"), "mqtt.tls", fault
+    ports: dict[str, str] = {}
+    for index, link in enumerate(settings.serial):
+        other = ports.setdefault(link.port, link.name)
+        if other != link.name:
+            fault = Complaint("GW-1011", f"the port that {other!r} has", "a port of its own")
+            yield ("serial", index, "port"), f"serial {link.name}", fault
+
+
+def _loopback_only(settings: Settings) -> None:
+    for name in ("tcp", "tls"):
+        listener = getattr(settings.mqtt, name)
+        if listener.enabled and not listener.bind.startswith(LOOPBACKS):
+            raise ConfigError(
+                f"mqtt.{name}.bind is {listener.bind}, but amqtt checks too little to be reached "
+                "from other machines",
+                code="GW-1014",
+                hint='bind to 127.0.0.1, use engine = "own", or set accept_amqtt_risks = true',
+            )

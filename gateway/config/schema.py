@@ -1,0 +1,230 @@
+"""Every key of gateway.toml: its type, default, unit, limits and meaning. Units stand in the names."""
+
+from typing import Any, Literal
+
+from gateway.config.fields import Table, key, listed, needed
+
+LOOPBACK = "127.0.0.1"
+NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"  # names become part of topics and log fields
+LOSS_WINDOWS_S = {"strict": 0.25, "balanced": 2.0, "gentle": 10.0}
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class NodeSettings(Table):
+    """The node itself."""
+
+    name: str = key(
+        "gateway", "What people call this node; a label, not an identity.", min_length=1
+    )
+    state_dir: str | None = key(
+        None,
+        "Where identity, databases and secrets live. Unset: `.run/node` in a checkout, else "
+        "`$STATE_DIRECTORY`, else `/var/lib/gateway`.",
+        is_vital=True,
+        min_length=1,
+    )
+
+
+class TcpListener(Table):
+    """MQTT without encryption."""
+
+    enabled: bool = key(True, "Listen for MQTT over plain TCP.")
+    bind: str = key(LOOPBACK, "Address to listen on; `0.0.0.0` opens it to the network.")
+    port: int = key(1883, "TCP port; 0 takes a free one.", ge=0, le=65535)
+
+
+class TlsListener(Table):
+    """MQTT over TLS; needed by children on other machines."""
+
+    enabled: bool = key(False, "Listen for MQTT over TLS.")
+    bind: str = key("0.0.0.0", "Address to listen on.")  # noqa: S104 - encrypted, authenticated
+    port: int = key(8883, "TCP port; 0 takes a free one.", ge=0, le=65535)
+    certificate_file: str | None = key(
+        None, "Certificate chain (PEM). Unset: a self-signed one is made in the state directory."
+    )
+    key_file: str | None = key(None, "Private key (PEM) of `certificate_file`.")
+
+
+class MqttLimits(Table):
+    """What one client, and all of them together, may use."""
+
+    most_connections: int = key(1000, "Connections at the same time, all listeners.", ge=1)
+    most_packet_bytes: int = key(
+        262_144, "Largest MQTT packet taken.", unit="bytes", ge=1024, le=268_435_455
+    )
+    most_queued_bytes: int = key(
+        1_048_576, "Unsent bytes kept for one slow client before QoS 0 is dropped.",
+        unit="bytes", ge=4096,
+    )  # fmt: skip
+    connect_timeout_s: float = key(
+        10.0, "A connection that sends no CONNECT within this time is closed.", unit="s", gt=0
+    )
+    most_keep_alive_s: int = key(
+        3600, "Longest keep-alive honoured; a client that asks for more, or none, gets this.",
+        unit="s", ge=5, le=65535,
+    )  # fmt: skip
+
+
+class UserSettings(Table):
+    """A local MQTT user; devices log in with uuid and token instead."""
+
+    name: str = needed("Login name; not shaped like a uuid.", min_length=1, max_length=64)
+    password_file: str = needed(
+        "File with the password, or with the line that `gateway config password` prints.",
+        min_length=1,
+    )
+    roles: tuple[str, ...] = listed(
+        (), "Roles held: `home`, `zigbee2mqtt`, `tasmota`, `monitor`, `admin`, or one of yours."
+    )
+
+
+class RoleSettings(Table):
+    """A named list of topics that users may read and write."""
+
+    name: str = needed("Name of the role.", pattern=NAME_PATTERN)
+    read: tuple[str, ...] = listed((), "Topic filters that may be subscribed to.")
+    write: tuple[str, ...] = listed((), "Topic filters that may be published to.")
+
+
+class MqttSettings(Table):
+    """The local MQTT broker."""
+
+    engine: Literal["own", "amqtt"] = key(
+        "own", "Which broker runs: this project's, or amqtt (plain topics and users only)."
+    )
+    accept_amqtt_risks: bool = key(
+        False, 'Let `engine = "amqtt"` listen beyond loopback, although it checks less.'
+    )
+    tcp: TcpListener = TcpListener()
+    tls: TlsListener = TlsListener()
+    limits: MqttLimits = MqttLimits()
+    users: tuple[UserSettings, ...] = listed((), "Local users.")
+    roles: tuple[RoleSettings, ...] = listed((), "Roles of your own.")
+
+
+class HttpSettings(Table):
+    """The HTTP server: the mesh's API, pages, health, metrics."""
+
+    enabled: bool = key(True, "Serve HTTP.")
+    bind: str = key(LOOPBACK, "Address to listen on; `0.0.0.0` opens it to the network.")
+    port: int = key(8080, "TCP port; 0 takes a free one.", ge=0, le=65535)
+
+
+class UiSettings(Table):
+    """The page at `/ui`."""
+
+    enabled: bool = key(True, "Serve the page.")
+
+
+class MeshSettings(Table):
+    """The Meshblu-compatible mesh of this node."""
+
+    registration: Literal["closed", "code", "open"] = key(
+        "code",
+        "Who may register a device: nobody new, holders of a session or one-time code, or anyone.",
+    )
+
+
+class SpoolSettings(Table):
+    """The durable log of what must go up to the parent."""
+
+    profile: Literal["strict", "balanced", "gentle"] = key(
+        "balanced",
+        "How much a power cut may cost: 0.25, 2 or 10 s of what nobody waits for. Gentle spares "
+        "the SD card most.",
+    )
+    ack_delay_ms: int = key(
+        100, "A sender that waits for an acknowledgement waits this long for company; 0 is off.",
+        unit="ms", ge=0, le=10_000,
+    )  # fmt: skip
+    offer_interval_ms: int = key(
+        250, "A block is offered to the parent this long after its first record.",
+        unit="ms", ge=10, le=60_000,
+    )  # fmt: skip
+    most_bytes: int = key(
+        536_870_912, "Size at which the spool is full.", unit="bytes", ge=1_048_576
+    )
+
+    @property
+    def loss_window_s(self) -> float:
+        """Return what a power cut may cost, in seconds."""
+        return LOSS_WINDOWS_S[self.profile]
+
+
+class UplinkSettings(Table):
+    """The line to the parent; which parent it is comes from `gateway join`."""
+
+    enabled: bool = key(True, "Connect to the parent that this node has joined.")
+    keep_alive_s: int = key(30, "MQTT keep-alive towards the parent.", unit="s", ge=5, le=3600)
+    most_retry_s: float = key(
+        60.0, "Longest wait between two attempts to reach the parent.", unit="s", ge=1
+    )
+
+
+class LogSettings(Table):
+    """What is logged, and how."""
+
+    level: LogLevel = key("info", "Least severe level that is logged.")
+    format: Literal["text", "json"] = key("text", "One line of text, or one JSON object, a line.")
+    levels: dict[str, LogLevel] = key(
+        {}, 'Level of single components, for instance `uplink = "debug"`.'
+    )
+
+
+class BleSettings(Table):
+    """Bluetooth Low Energy advertisements."""
+
+    enabled: Literal["auto", "on", "off"] = key(
+        "auto", "Whether to scan: when there is an adapter, always, or never."
+    )
+    mode: Literal["auto", "passive", "active"] = key(
+        "auto", "Passive scanning spares sensors' batteries, active also hears scan responses."
+    )
+    adapter: str | None = key(None, "Adapter, such as `hci1`. Unset: the first one.", min_length=1)
+    watchdog_s: float = key(
+        60.0, "Silence after which the scanner is started anew.", unit="s", ge=5, le=3600
+    )
+
+
+class SerialSettings(Table):
+    """A serial port and the driver that listens on it."""
+
+    name: str = needed("Name of this link in status and logs.", pattern=NAME_PATTERN)
+    port: str = needed(
+        "Stable path, best from `/dev/serial/by-id/`; `gateway devices ports` lists them.",
+        min_length=1,
+    )
+    driver: str = needed("Driver; `gateway drivers` lists them.", min_length=1)
+    baud: int | None = key(None, "Speed. Unset: the driver's default.", unit="Bd", ge=50)
+    bytesize: Literal[5, 6, 7, 8] = key(8, "Data bits.", unit="bits")
+    parity: Literal["none", "even", "odd"] = key("none", "Parity bit.")
+    stopbits: Literal[1, 2] = key(1, "Stop bits.", unit="bits")
+    settings: dict[str, Any] = key({}, "The driver's own keys.")
+
+
+class DriverSettings(Table):
+    """Installed drivers."""
+
+    allow: tuple[str, ...] = listed(
+        (), "Third-party drivers that may be loaded; the shipped ones always may."
+    )
+    settings: dict[str, dict[str, Any]] = key(
+        {}, "One table a driver, with its own keys: `[drivers.settings.bthome]`."
+    )
+
+
+class Settings(Table):
+    """Everything that gateway.toml says; without a file, these defaults."""
+
+    node: NodeSettings = NodeSettings()
+    mqtt: MqttSettings = MqttSettings()
+    http: HttpSettings = HttpSettings()
+    ui: UiSettings = UiSettings()
+    mesh: MeshSettings = MeshSettings()
+    spool: SpoolSettings = SpoolSettings()
+    uplink: UplinkSettings = UplinkSettings()
+    log: LogSettings = LogSettings()
+    ble: BleSettings = BleSettings()
+    serial: tuple[SerialSettings, ...] = listed((), "Serial ports.")
+    drivers: DriverSettings = DriverSettings()
