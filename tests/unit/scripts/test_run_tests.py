@@ -1,5 +1,6 @@
 """`scripts/test`: every test belongs to a part, tools are known, the closing line counts."""
 
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -53,3 +54,13 @@ def test_an_unknown_part_is_refused_with_the_names(capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         _run_tests.main(["--only", "nonsense"])
     assert "install" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_quick_needs_neither_tools_nor_patience() -> None:
+    """The real command, asked only which tests it would run."""
+    words = ["scripts/test", "--quick", "--", "--collect-only"]
+    done = subprocess.run(words, cwd=ROOT, check=False, capture_output=True, text=True)
+    said = done.stdout
+    assert "test_quick_needs_neither" not in said, "it is marked slow"
+    assert "test_an_unknown_part_is_refused_with_the_names" in said

@@ -1,0 +1,84 @@
+"""Every command of the README is run by a test: the cheap ones here, the others by the test this table names."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCK = re.compile(r"^( *)```(?:console|sh)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+GATEWAY = ".venv/bin/gateway"
+
+RUN_HERE = {
+    f"{GATEWAY} devices ports": 0,
+    f"{GATEWAY} drivers": 0,
+    f"{GATEWAY} config check --config gateway.toml": 0,
+    f"{GATEWAY} explain GW-1501": 0,
+    f"{GATEWAY} try tests/captures/serial.json": 0,
+    "scripts/bench": 0,
+    "scripts/install --dry-run": 0,
+}
+"""command -> exit code"""
+
+RUN_THERE = {
+    "git clone <this repository> meshblu-gateway && cd meshblu-gateway": ".ci/run",  # CI is a clone
+    "scripts/check": ".ci/run",
+    "scripts/test": ".ci/run",
+    "scripts/test --quick": "tests/unit/scripts/test_run_tests.py::test_quick_needs_neither_tools_nor_patience",
+    "scripts/start": "tests/e2e/test_start.py",
+    f"{GATEWAY} follow": "tests/e2e/test_commands.py",
+    f"{GATEWAY} try /dev/serial/by-id/YOUR-PORT --driver vedirect": "tests/e2e/test_commands.py",
+    f"{GATEWAY} run --config gateway.toml": "tests/e2e/test_commands.py",
+    f"{GATEWAY} mesh invite": "tests/e2e/test_commands.py",
+    f"{GATEWAY} join LINE": "tests/e2e/test_commands.py",
+    f"{GATEWAY} doctor": "tests/e2e/test_commands.py",
+    f"{GATEWAY} status": "tests/e2e/test_commands.py",
+    f"{GATEWAY} logs": "tests/e2e/test_commands.py",
+    f"{GATEWAY} spool": "tests/e2e/test_commands.py",
+    "sudo scripts/install": "tests/e2e/test_install_in_chroot.py::test_the_unit_starts_what_was_laid_down",
+    "sudo scripts/install --remove": "tests/e2e/test_install_in_chroot.py::test_removing_takes_the_program_and_leaves_configuration_and_state",
+    "scripts/bench pipeline --quick --json pipeline.json": "tests/e2e/test_measurements.py",
+    "scripts/soak memory --quick": "tests/e2e/test_measurements.py",
+}
+"""command -> the test that runs it, as `file` or `file::test`"""
+
+
+def commands() -> list[str]:
+    """Each command line of the README's console blocks, in order."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    lines = (line.strip() for _, block in BLOCK.findall(text) for line in block.splitlines())
+    return [line.removeprefix("$ ") for line in lines if line and not line.startswith("#")]
+
+
+def test_the_readme_has_commands() -> None:
+    assert len(commands()) > 15
+
+
+def test_every_command_of_the_readme_is_run_by_a_test() -> None:
+    assert [line for line in commands() if line not in RUN_HERE and line not in RUN_THERE] == []
+
+
+def test_no_row_outlives_its_command() -> None:
+    assert [line for line in [*RUN_HERE, *RUN_THERE] if line not in commands()] == []
+
+
+@pytest.mark.parametrize("where", sorted(set(RUN_THERE.values())))
+def test_the_test_that_runs_it_exists(where: str) -> None:
+    file, _, name = where.partition("::")
+    assert (ROOT / file).exists(), file
+    assert not name or re.search(
+        rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("line", RUN_HERE)
+def test_a_cheap_command_does_what_the_readme_shows(line: str) -> None:
+    words = shlex.split(line)
+    if words[0] == GATEWAY:
+        words[:1] = [sys.executable, "-m", "gateway"]
+    done = subprocess.run(words, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == RUN_HERE[line], done.stdout + done.stderr
+    assert done.stdout.strip()
