@@ -2,60 +2,64 @@
 
 Why functions and not statements: intake must read ranges and write effects in one transaction, and a shared
 connection on which two tasks interleave loses or keeps the wrong rows.  The connection lives in one worker
-thread; the event loop never waits for the disk.
+thread; the event loop never waits for the disk.  Groups are started by callbacks, not by a task: nobody's
+cancellation can tear one, and a resource may commit before the services run and after they have stopped.
 """
 
 import asyncio
-import contextlib
-import importlib.resources
-import logging
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gateway.errors import StoreCorruptError, StoreError, StoreFullError
-
-log = logging.getLogger(__name__)
+from gateway.errors import StoreError
+from gateway.store import sqlite_file
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
-
-WAL_CHECKPOINT_BYTES = 1 << 20  # we checkpoint when the log outgrows this, not SQLite in mid-commit
-BUSY_TIMEOUT_MS = 5000
+_Waiting = tuple[Work, asyncio.Future[Any]]
+_Result = tuple[Any, Exception | None]
 
 
 class Committer:
-    """Owns the writing connection of one database file.
+    """Owns the writing connection of one database file; reading is done beside it (`reader.py`).
 
     `transaction(work)` runs as soon as the writer is free, together with whatever else waits, and returns the
     function's result once the group is on disk.  `within(seconds)` asks that a commit of the `prepare`
     functions (see `on_commit`) happen by then.  A function that raises undoes only itself (savepoint) and
-    its own waiter gets the exception; a commit that fails is everybody's error.
+    its own waiter gets the exception; a commit that fails is everybody's error, for good: the process must
+    end, because what is on disk is no longer known.
     """
+
+    required = True
 
     def __init__(
         self, path: Path, migrations: str, *, page_size: int = 4096, auto_vacuum: bool = False
     ) -> None:
         """Prepare for `path`; `migrations` is a folder below `gateway/store/migrations`."""
         self.path = path
+        self.name = f"committer:{path.stem}"
+        self.commits = 0
+        self.overdue_since: float | None = None  # monotonic; the watchdog looks at it
+        self.is_closing = False
         self._migrations = migrations
         self._page_size = page_size
         self._auto_vacuum = auto_vacuum
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"commit-{path.stem}")
-        self._waiting: list[tuple[Work, asyncio.Future[Any]]] = []
+        self._connection: sqlite3.Connection | None = None
         self._prepare: list[Callable[[], Work | None]] = []
         self._after: list[Callable[[], None]] = []
-        self._wake: asyncio.Event = asyncio.Event()
+        self._waiting: list[_Waiting] = []
+        self._group: list[_Waiting] = []
+        self._job: asyncio.Future[list[_Result]] | None = None
+        self._is_begun = False  # a start of a group is scheduled
+        self._is_wanted = False  # somebody asked for a group that did not begin yet
         self._due: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._failure: StoreError | None = None
-        self._connection: sqlite3.Connection | None = None
-        self._closing = False
-        self.commits = 0
-        self.overdue_since: float | None = None  # monotonic; the watchdog looks at it
+        self._failure: BaseException | None = None
+        self._lost = asyncio.Event()
 
     async def open(self) -> None:
         """Open, check and migrate the file; raises StoreError with what to do."""
@@ -63,241 +67,203 @@ class Committer:
         await loop.run_in_executor(self._thread, self._open)
 
     async def close(self) -> None:
-        """Commit what is left, checkpoint, close."""
-        if self._connection is None:
+        """Commit what is left, checkpoint, close.  Whoever waits is answered first."""
+        if self.is_closing:
             return
-        self._closing = True
+        self.is_closing = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._failure is None:
-            await self._group()
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._close)
-        self._thread.shutdown(wait=False)
+        try:
+            if self._connection is not None and self._failure is None:
+                await self._drain()
+        finally:
+            # A cancelled close still closes, in the thread.
+            self._answer_with(self._closed(), self._waiting)
+            closed = asyncio.wrap_future(self._thread.submit(self._close))
+            self._thread.shutdown(wait=False)
+        await asyncio.shield(closed)
 
     def on_commit(self, prepare: Callable[[], Work | None], after: Callable[[], None]) -> None:
         """Take part in every commit.
 
-        `prepare()` runs on the event loop right before a group and returns what to write (or None); `after()`
-        runs on the event loop once the group is on disk.
+        `prepare()` runs on the event loop right before a group and returns what to write first in it, or None;
+        whoever is not due yet says `within(...)` again.  `after()` runs on the event loop once the group is
+        on disk.  Neither may raise.
         """
         self._prepare.append(prepare)
         self._after.append(after)
 
-    def transaction(self, work: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:
-        """Run `work(connection)` in the next group; the result comes after the commit."""
-        if self._failure is not None:
-            raise self._failure
+    def transaction(
+        self, work: Callable[[sqlite3.Connection], T], *, within_s: float = 0.0
+    ) -> asyncio.Future[T]:
+        """Run `work(connection)` in the next group, at most `within_s` from now; the result comes after the commit."""
+        self._refuse_if_lost()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append((work, future))
-        self._wake.set()
+        if within_s > 0.0:
+            self.within(within_s)
+        else:
+            self._wake()
         return future
 
     def within(self, seconds: float) -> None:
         """Ask for a commit at most `seconds` from now; an earlier request stands."""
         loop = asyncio.get_running_loop()
         due = loop.time() + seconds
-        if self._due is not None and self._due <= due:
+        if self.is_closing or (self._due is not None and self._due <= due):
             return
         self._due = due
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.call_at(due, self._wake.set)
+        self._timer = loop.call_at(due, self._wake)
 
     async def run(self) -> None:
-        """Service: commit groups until cancelled; raises StoreError when the database is lost."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            await self._group()
-            if self._failure is not None:
-                raise self._failure
+        """Service: wait for the database to be lost, and raise why; groups commit without it."""
+        await self._lost.wait()
+        self._refuse_if_lost()
 
-    async def _group(self) -> None:
+    # ---- on the event loop ----
+
+    def _wake(self) -> None:
+        if self.overdue_since is None:
+            self.overdue_since = time.monotonic()
+        self._is_wanted = True
+        if not self._is_begun and self._job is None:
+            self._is_begun = True  # one call for all who ask in this tick
+            asyncio.get_running_loop().call_soon(self._begin)
+
+    def _begin(self) -> None:
+        self._is_begun = False
+        if self._failure is not None or self._job is not None:
+            return
+        self._is_wanted = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._due = None
-        waiting, self._waiting = self._waiting, []
-        prepared = [work for make in self._prepare if (work := make()) is not None]
-        if not waiting and not prepared:
-            return
-        self.overdue_since = time.monotonic()
-        loop = asyncio.get_running_loop()
-        job = loop.run_in_executor(
-            self._thread, self._run_group, [work for work, _ in waiting], prepared
-        )
         try:
-            results = await asyncio.shield(job)
-        except asyncio.CancelledError:
-            # The thread goes on: wait for it, so that nobody is told less than the disk knows.
-            with contextlib.suppress(StoreError):
-                self._resolve(waiting, await job)
+            prepared = [work for make in self._prepare if (work := make()) is not None]
+        except BaseException as error:
+            self._fail(error)
             raise
-        except StoreError as error:
-            self._failure = error
-            for _, future in waiting:
-                if not future.done():
-                    future.set_exception(error)
-            raise
-        finally:
+        self._group, self._waiting = self._waiting, []
+        if not self._group and not prepared:
             self.overdue_since = None
-        self._resolve(waiting, results)
+            return
+        works = [work for work, _ in self._group]
+        loop = asyncio.get_running_loop()
+        self._job = loop.run_in_executor(self._thread, self._run_group, prepared, works)
+        self._job.add_done_callback(self._finished)
 
-    def _resolve(self, waiting: list[tuple[Work, asyncio.Future[Any]]], results: list[Any]) -> None:
+    def _finished(self, job: "asyncio.Future[list[_Result]]") -> None:
+        self._job = None
+        if job.cancelled():
+            self._fail(self._closed())
+            return
+        error = job.exception()
+        if error is not None:
+            self._fail(error)
+            return
+        group, self._group = self._group, []
         self.commits += 1
-        for (_, future), (value, error) in zip(waiting, results, strict=True):
-            if future.done():
-                continue
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(value)
         for after in self._after:
             after()
+        for (_, future), (value, problem) in zip(group, job.result(), strict=True):
+            if future.done():  # its waiter was cancelled; the effect is on disk all the same
+                continue
+            if problem is not None:
+                future.set_exception(problem)
+            else:
+                future.set_result(value)
+        if not self.is_closing:
+            self._thread.submit(self._checkpoint)
+        self.overdue_since = None
+        if self._is_wanted:
+            self._wake()
 
-    # ---- in the worker thread ----
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._answer_with(error, self._group)
+        self._answer_with(error, self._waiting)
+        self._lost.set()
+
+    def _answer_with(self, error: BaseException, waiting: list[_Waiting]) -> None:
+        for _, future in waiting:
+            if not future.done():
+                future.set_exception(error)
+        waiting.clear()
+
+    async def _drain(self) -> None:
+        """Commit until nothing is left that anybody waits for."""
+        while True:
+            if self._job is None:
+                self._begin()
+            if self._job is None:
+                return
+            await asyncio.wait({self._job})
+            await asyncio.sleep(0)  # let its callback answer the waiters
+
+    def _refuse_if_lost(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self.is_closing:
+            raise self._closed()
+
+    def _closed(self) -> StoreError:
+        return StoreError(
+            f"{self.path} is already closed",
+            code="GW-1507",
+            hint="the gateway is stopping; nothing was lost that it had acknowledged",
+        )
+
+    # ---- in the thread ----
 
     def _open(self) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = not self.path.exists()
-            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-            connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-            if fresh:
-                connection.execute(f"PRAGMA page_size={self._page_size}")
-                if self._auto_vacuum:
-                    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-                self.path.chmod(0o600)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")  # survives a power cut, not only kill -9
-            connection.execute("PRAGMA foreign_keys=ON")
-            connection.execute("PRAGMA wal_autocheckpoint=0")
-            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if verdict != "ok":
-                raise StoreCorruptError(
-                    f"{self.path} is damaged: {verdict}",
-                    code="GW-1502",
-                    hint=f"stop the gateway, move {self.path} aside and restore a backup, or start empty",
-                )
-            self._migrate(connection)
-        except sqlite3.Error as error:
-            raise _store_error(self.path, error) from error
-        except OSError as error:
-            raise StoreError(
-                f"{self.path} cannot be opened: {error.strerror}",
-                code="GW-1501",
-                hint=f"make {self.path.parent} writable for the user that runs the gateway",
-            ) from error
-        self._connection = connection
+        self._connection = sqlite_file.open_writer(
+            self.path,
+            self._migrations,
+            page_size=self._page_size,
+            auto_vacuum=self._auto_vacuum,
+        )
 
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        for number, text in _migrations(self._migrations):
-            if number <= version:
-                continue
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                for statement in _statements(text):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version={number}")
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            version = number
-
-    def _run_group(
-        self, works: list[Work], prepared: list[Work]
-    ) -> list[tuple[Any, Exception | None]]:
+    def _run_group(self, prepared: list[Work], works: list[Work]) -> list[_Result]:
         connection = self._connection
-        assert connection is not None
-        results: list[tuple[Any, Exception | None]] = []
+        assert connection is not None, "transaction() before open()"
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                results.extend(_contained(connection, work) for work in works)
                 for work in prepared:
                     work(connection)
+                results = [_contained(connection, work) for work in works]
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-            self._checkpoint(connection)
         except sqlite3.Error as error:
-            raise _store_error(self.path, error) from error
+            raise sqlite_file.store_error(self.path, error) from error
         return results
 
-    def _checkpoint(self, connection: sqlite3.Connection) -> None:
-        wal = self.path.with_name(self.path.name + "-wal")
-        with contextlib.suppress(OSError):
-            if wal.stat().st_size > WAL_CHECKPOINT_BYTES:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def _checkpoint(self) -> None:
+        if self._connection is not None:
+            sqlite_file.checkpoint(self._connection, self.path)
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            connection.close()
+            sqlite_file.close_writer(connection)
 
 
-def _contained(connection: sqlite3.Connection, work: Work) -> tuple[Any, Exception | None]:
+def _contained(connection: sqlite3.Connection, work: Work) -> _Result:
     """Run one function in a savepoint: what it raises undoes it alone, unless the disk itself failed."""
     connection.execute("SAVEPOINT work")
     try:
         value = work(connection)
-    except sqlite3.OperationalError:
-        raise
-    except Exception as error:  # noqa: BLE001 - handed to the waiter, who knows what it means
+    except Exception as error:  # handed to the waiter, who knows what it means
+        if isinstance(error, sqlite3.Error) and sqlite_file.is_disk_trouble(error):
+            raise
         connection.execute("ROLLBACK TO work")
         connection.execute("RELEASE work")
         return None, error
     connection.execute("RELEASE work")
     return value, None
-
-
-def _migrations(folder: str) -> Iterator[tuple[int, str]]:
-    root = importlib.resources.files("gateway.store") / "migrations" / folder
-    files = sorted(
-        (entry for entry in root.iterdir() if entry.name.endswith(".sql")), key=lambda e: e.name
-    )
-    for entry in files:
-        yield int(entry.name.split("_", 1)[0]), entry.read_text("utf-8")
-
-
-def _statements(text: str) -> Iterator[str]:
-    statement = ""
-    for line in text.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-def _store_error(path: Path, error: sqlite3.Error) -> StoreError:
-    name = getattr(error, "sqlite_errorname", "") or ""
-    if name == "SQLITE_FULL":
-        return StoreFullError(
-            f"no space left for {path}",
-            code="GW-1503",
-            hint="free disk space, then restart the gateway",
-        )
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return StoreCorruptError(
-            f"{path} is damaged: {error}",
-            code="GW-1502",
-            hint=f"stop the gateway, move {path} aside and restore a backup, or start empty",
-        )
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return StoreError(
-            f"{path} is held by another process",
-            code="GW-1504",
-            hint="stop the other gateway that uses this state directory",
-        )
-    return StoreError(
-        f"{path} cannot be used: {error} ({name or type(error).__name__})",
-        code="GW-1505",
-        hint="check the disk (dmesg) and the permissions of the state directory",
-    )
