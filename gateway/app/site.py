@@ -20,7 +20,7 @@ def site(mesh: "ASGIApp", page: "ASGIApp | None", metrics: Metrics) -> "ASGIApp"
         path = scope.get("path", "")
         if path == METRICS:
             await numbers(scope, receive, send)
-        elif page is not None and (path == "/" or path == "/ui" or path.startswith("/ui/")):
+        elif page is not None and (path in {"/", "/ui"} or path.startswith("/ui/")):
             await page(scope, receive, send)
         else:
             await mesh(scope, receive, send)
