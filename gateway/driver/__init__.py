@@ -4,6 +4,28 @@ A driver is a pure codec of about a hundred lines: the host owns the port, turns
 restarts.  `gateway.driver.conformance` is a test suite that any driver can run on itself.
 """
 
-from gateway.driver.contract import CONTRACT, Advert, Codec, Driver, LinkKind, Match, Request
+from gateway.driver.contract import (
+    CONTRACT,
+    Addressed,
+    Advert,
+    Codec,
+    Counted,
+    Driver,
+    LinkKind,
+    Match,
+    Request,
+    counters_of,
+)
 
-__all__ = ["CONTRACT", "Advert", "Codec", "Driver", "LinkKind", "Match", "Request"]
+__all__ = [
+    "CONTRACT",
+    "Addressed",
+    "Advert",
+    "Codec",
+    "Counted",
+    "Driver",
+    "LinkKind",
+    "Match",
+    "Request",
+    "counters_of",
+]

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
 
 from gateway.model.clock import Stamp
 from gateway.model.command import Command, CommandResult
-from gateway.model.reading import Event, Reading
+from gateway.model.reading import Event, HardwareId, Reading
 
 CONTRACT = 1
 
@@ -66,6 +66,30 @@ class Codec(Protocol[In_contra, Out]):
     def encode(self, command: Command) -> Request[Out]:
         """Return what to write for a command; raises UnsupportedCommandError (code GW-1701)."""
         ...
+
+
+@runtime_checkable
+class Addressed(Protocol[Out]):
+    """A codec with several devices behind one link: the host calls this instead of `encode`."""
+
+    def encode_to(self, hardware_id: HardwareId, command: Command) -> Request[Out]:
+        """Return what to write for a command to one of the codec's devices; raises as `encode` does."""
+        ...
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A codec that counts what it took: good, garbled ... since it was opened."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Return the counters as they are now."""
+        ...
+
+
+def counters_of(codec: Codec[Any, Any]) -> Mapping[str, int]:
+    """Return a codec's counters, none when it does not count; what most drivers give as `Driver.counters`."""
+    return codec.counters if isinstance(codec, Counted) else {}
 
 
 @dataclass(frozen=True, slots=True)
