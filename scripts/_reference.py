@@ -3,7 +3,6 @@
 Runs inside `.venv`, for the tables come from the program itself.
 """
 
-import re
 from pathlib import Path
 
 from gateway.cli.main import COMMANDS
@@ -24,13 +23,9 @@ def parts() -> dict[str, str]:
 def rendered(text: str) -> str:
     """Return the README's text with its generated parts as they should be."""
     for marker, content in parts().items():
-        begin, end = f"<!-- {marker}: begin -->", f"<!-- {marker}: end -->"
-        text = re.sub(
-            f"{re.escape(begin)}.*?{re.escape(end)}",
-            lambda _, whole=f"{begin}\n{content}{end}": whole,
-            text,
-            flags=re.DOTALL,
-        )
+        begin, end = f"<!-- {marker}: begin -->\n", f"<!-- {marker}: end -->"
+        before, _, rest = text.partition(begin)
+        text = f"{before}{begin}{content}{end}{rest.partition(end)[2]}"
     return text
 
 

@@ -135,6 +135,17 @@ def test_a_dry_run_names_every_step_and_changes_nothing(bare: Machine) -> None:
     assert not bare.path("/opt/gateway").exists()
 
 
+def test_a_debian_without_venv_is_told_the_package_in_one_line(bare: Machine) -> None:
+    module = next(bare.path("/usr/lib").glob("python3.*/ensurepip"))
+    away = module.rename(module.with_name("ensurepip-away"))
+    done = bare.run("/src/scripts/start", check=False)
+    away.rename(module)
+    assert done.returncode == 1
+    assert "GW-1952" in done.stderr
+    assert "sudo apt install python3-venv" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_command_runs_as_the_services_user(installed: Machine) -> None:
     words = ("/opt/gateway/current/bin/gateway", "config", "check", "--config", "/etc/gateway/gateway.toml")  # fmt: skip
     installed.run("setpriv", "--reuid=gateway", "--regid=gateway", "--init-groups", *words)
