@@ -18,9 +18,7 @@ def registration(document: Document) -> Registration:
     counter = 0
     if isinstance(text, str):
         try:
-            counter = max(
-                int(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000), 0
-            )
+            counter = max(int(datetime.fromisoformat(text).timestamp() * 1000), 0)
         except ValueError:
             counter = 0
     return Registration(normalised(str(document["uuid"])), counter, document)
