@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from gateway.errors import StoreFullError
 from gateway.mesh.build import Gatekeeping, Mesh
 from gateway.mesh.registration import RegistrationMode
 from gateway.mesh.router import Ways
@@ -46,6 +47,7 @@ class MeshNode:
         self.spooled: list[tuple[Message, bool]] = []
         self.dispatched: list[Command] = []
         self.sent_down: list[tuple[DeviceUuid, Command]] = []
+        self.is_full = False
         self.brought: set[DeviceUuid] = set()
         self.children: dict[DeviceUuid, DeviceUuid] = {}  # device -> child
         self.mesh = Mesh(
@@ -71,6 +73,8 @@ class MeshNode:
         self.router = self.mesh.router
 
     def _spool(self, message: Message, waiting: bool) -> int:
+        if self.is_full:
+            raise StoreFullError("the spool is full", code="GW-1503", hint="free space")
         self.spooled.append((message, waiting))
         return len(self.spooled)
 
