@@ -46,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parts = _chosen(args)
     files = {name: files_of(part, ROOT) for name, part in parts.items()}
     if not args.quick:
-        _provide_tools(tools_of(path for found in files.values() for path in found), yes=args.yes)
+        asked = tools_of(path for found in files.values() for path in found)
+        # A whole run names everything at once, so that no part stops for a question half an hour later.
+        _provide_tools(asked if args.only else asked | set(_tools.TOOLS), yes=args.yes)
     total, lines, code = Count(), [], 0
     for name, part in parts.items():
         started = time.monotonic()
