@@ -21,7 +21,7 @@ class Part:
     """The longest one test may take."""
 
 
-WEB = ("tests/e2e/test_page*.py", "tests/e2e/test_web*.py")
+WEB = ("tests/web/**/test_*.py", "tests/e2e/test_page*.py", "tests/e2e/test_web*.py")
 INSTALL = ("tests/e2e/test_install*.py",)
 
 PARTS = {

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli.main import build_parser
+
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^( *)```(?:console|sh)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 GATEWAY = ".venv/bin/gateway"
@@ -82,3 +84,9 @@ def test_a_cheap_command_does_what_the_readme_shows(line: str) -> None:
     done = subprocess.run(words, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == RUN_HERE[line], done.stdout + done.stderr
     assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("line", [line for line in commands() if line.startswith(GATEWAY)])
+def test_the_program_understands_the_words_of_the_readme(line: str) -> None:
+    words = shlex.split(line)[1:]
+    assert build_parser(words[0]).parse_args(words).command == words[0]
