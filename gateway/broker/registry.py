@@ -1,0 +1,111 @@
+"""Sessions by (identity, client id): who is on, whose state is kept, who replaces whom."""
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING
+
+from gateway.broker.limits import (
+    KEPT_PER_DEVICE,
+    KEPT_S,
+    SESSIONS_PER_DEVICE,
+    TAKEOVERS_PER_MINUTE,
+)
+from gateway.broker.routing import Routing
+from gateway.mqtt.ports import PrincipalKind
+from gateway.mqtt.session import MqttSession
+
+if TYPE_CHECKING:
+    from gateway.broker.connection import Connection
+
+log = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+
+
+class Registry:
+    """Live connections and kept sessions."""
+
+    def __init__(self, routing: Routing) -> None:
+        self._routing = routing
+        self.live: dict[Key, Connection] = {}
+        self.kept: dict[Key, tuple[MqttSession, float]] = {}  # offline, since when
+        self._by_identity: dict[str, set[Key]] = {}
+        self._takeovers: dict[str, deque[float]] = {}
+        self.cloned_reports = 0
+
+    def has_room(self, key: Key, kind: PrincipalKind, *, keep: bool) -> bool:
+        """Return whether this identity may open one more session (a take-over needs no room)."""
+        if kind is PrincipalKind.USER:
+            return True
+        mine = self._by_identity.get(key[0], set())
+        if key not in mine and len(mine) >= SESSIONS_PER_DEVICE:
+            return False
+        if not keep:
+            return True
+        kept_live = sum(1 for k in mine if k != key and _keeps(self.live[k]))
+        return kept_live < KEPT_PER_DEVICE
+
+    def add(self, key: Key, connection: "Connection") -> None:
+        """Register a live connection; its predecessor is gone by now."""
+        self.live[key] = connection
+        self._by_identity.setdefault(key[0], set()).add(key)
+
+    def remove(self, key: Key, connection: "Connection") -> None:
+        """Unregister a connection unless another took its place."""
+        if self.live.get(key) is not connection:
+            return
+        del self.live[key]
+        mine = self._by_identity[key[0]]
+        mine.discard(key)
+        if not mine:
+            del self._by_identity[key[0]]
+
+    def of(self, identity: str) -> "list[Connection]":
+        """Return the live connections of an identity."""
+        return [self.live[key] for key in self._by_identity.get(identity, ())]
+
+    def taken_over(self, identity: str, now: float) -> None:
+        """Count take-overs of an identity; many in a minute are two machines with one identity."""
+        recent = self._takeovers.setdefault(identity, deque(maxlen=TAKEOVERS_PER_MINUTE + 1))
+        recent.append(now)
+        if len(recent) > TAKEOVERS_PER_MINUTE and now - recent[0] < 60:
+            recent.clear()
+            self.cloned_reports += 1
+            log.warning(
+                "an identity is used by two machines, which keep replacing each other",
+                extra={"identity": identity, "code": "GW-1105"},
+            )
+
+    # ---- kept sessions: in memory, gone with the process ----
+
+    def keep(self, key: Key, session: MqttSession, kind: PrincipalKind, now: float) -> None:
+        """Put a session aside; a device's oldest goes when it has too many."""
+        self.drop_kept(key)
+        self.kept[key] = (session, now)
+        mine = [k for k in self.kept if k[0] == key[0]]
+        if kind is not PrincipalKind.USER and len(mine) > KEPT_PER_DEVICE:
+            self.drop_kept(min(mine, key=lambda k: self.kept[k][1]))
+
+    def take_kept(self, key: Key) -> MqttSession | None:
+        """Return a kept session to its owner."""
+        found = self.kept.pop(key, None)
+        return found[0] if found else None
+
+    def drop_kept(self, key: Key) -> None:
+        """End a kept session."""
+        found = self.kept.pop(key, None)
+        if found is not None:
+            self._routing.forget(found[0])
+
+    def expire(self, now: float) -> None:
+        """End kept sessions whose clients did not come back, and forget old take-overs."""
+        for key in [k for k, (_, since) in self.kept.items() if now - since > KEPT_S]:
+            self.drop_kept(key)
+        for identity in [
+            i for i, times in self._takeovers.items() if not times or now - times[-1] > 60
+        ]:
+            del self._takeovers[identity]
+
+
+def _keeps(connection: "Connection") -> bool:
+    return connection.session is not None and connection.session.is_kept

@@ -1,0 +1,304 @@
+"""The broker as the rest of the process sees it: `mqtt.ports.LocalBroker`, and the events of its connections."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from gateway.broker.access import MESH_KINDS, MESH_ROWS, row_of
+from gateway.broker.claims import Claims
+from gateway.broker.connecting import on_connect, on_disconnect, on_pingreq
+from gateway.broker.connection import FIRST_CONNECT, Connection, Handler, Hold
+from gateway.broker.limits import OVERFLOW_CONNECTIONS, SWEEP_S, Limits
+from gateway.broker.logins import Logins
+from gateway.broker.publishing import judge, on_puback, on_publish, on_pubrel, take_will
+from gateway.broker.refusals import Refusals
+from gateway.broker.registry import Registry
+from gateway.broker.routing import Routing
+from gateway.broker.stats import Totals, stats_of
+from gateway.broker.subscribing import judge_again, on_subscribe, on_unsubscribe
+from gateway.broker.sys_topics import SysTopics
+from gateway.broker.waiting import Waiting
+from gateway.errors import MalformedFrameError
+from gateway.mqtt.packets import head1, publish0
+from gateway.mqtt.ports import (
+    Authenticator,
+    Publish,
+    PublishHandler,
+    Session,
+    SessionObserver,
+    SubscribeHandler,
+    UnsubscribeHandler,
+)
+from gateway.mqtt.session import MqttSession
+
+log = logging.getLogger(__name__)
+
+HANDLERS: dict[int, Handler] = {
+    FIRST_CONNECT: on_connect,
+    **dict.fromkeys((0x30, 0x31), on_publish),  # QoS 0 is never a duplicate
+    **dict.fromkeys((0x32, 0x33, 0x3A, 0x3B, 0x34, 0x35, 0x3C, 0x3D), on_publish),
+    0x40: on_puback,
+    0x62: on_pubrel,
+    0x82: on_subscribe,
+    0xA2: on_unsubscribe,
+    0xC0: on_pingreq,
+    0xE0: on_disconnect,
+}
+"""First byte, its flags included, -> handler: whatever is not here closes the connection."""
+
+OnRefused = Callable[[Session, Publish, str], None]
+
+
+class Broker:
+    """The MQTT broker; a service (`run`) that ages sessions, beside the listeners that feed it."""
+
+    name = "broker"
+    required = True
+
+    def __init__(
+        self,
+        authenticate: Authenticator,
+        *,
+        limits: Limits | None = None,
+        on_refused: OnRefused | None = None,
+        version: str = "",
+    ) -> None:
+        """`on_refused` is told of each refused publish of a DEVICE or CHILD: the mesh's error frame."""
+        self.authenticate = authenticate
+        self.limits = limits or Limits()
+        self.on_refused = on_refused
+        self.now: Callable[[], float] = time.monotonic
+        self.claims = Claims()
+        self.routing = Routing()
+        self.registry = Registry(self.routing)
+        self.waiting = Waiting()
+        self.logins = Logins()
+        self.refusals = Refusals()
+        self.settled_through = 0
+        self.unsettled: set[Connection] = set()
+        self.connections: set[Connection] = set()
+        self.full: set[str] = set()  # shared resources that are full
+        self.messages_in = self.bytes_in = 0
+        self.connects_refused = self.malformed = self.taken_over = 0
+        self.totals = Totals()
+        self._observers: list[SessionObserver] = []
+        self._sys = SysTopics(self, version)
+
+    # ---- LocalBroker ----
+
+    def claim(self, pattern: str, handler: PublishHandler) -> None:
+        """Give PUBLISHes on an exact topic, or on `prefix/#`, to `handler`."""
+        self.claims.add(pattern, handler)
+        self.access_changed()
+
+    def claim_uuids(
+        self, publish: PublishHandler, subscribe: SubscribeHandler, unsubscribe: UnsubscribeHandler
+    ) -> None:
+        """Give everything on uuid-shaped topics to the mesh."""
+        self.claims.add_uuids(publish, subscribe, unsubscribe)
+        self.access_changed()
+
+    def observe(self, observer: SessionObserver) -> None:
+        """Tell `observer` of every DEVICE and CHILD session."""
+        self._observers.append(observer)
+
+    def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> None:
+        """Publish as the node; topics of the mesh go through `deliver` instead."""
+        if row_of(topic) in MESH_ROWS:
+            self.refusals.note("node", topic, "mesh topics are delivered, not routed", self.now())
+            return
+        self.routing.publish(topic, payload, qos, retain=retain)
+
+    def subscribe(
+        self, pattern: str, callback: Callable[[str, bytes, bool], None]
+    ) -> Callable[[], None]:
+        """Call `callback(topic, payload, retained)` for each match; returns what ends it."""
+        return self.routing.listen(pattern, callback)
+
+    def deliver(self, session: Session, topic: str, payload: bytes, qos: int = 0) -> bool:
+        """Push one frame to one session, past the trie; False when it is gone or too far behind."""
+        target = session.session if isinstance(session, Connection) else None
+        if target is None:
+            return False
+        raw = topic.encode()
+        if qos:
+            return target.send1(head1(raw, len(payload)), payload)
+        return target.send0(publish0(raw, payload))
+
+    def resume(self, keys: Sequence[str]) -> None:
+        """Ask again for every packet parked on one of `keys`."""
+        self.waiting.resume(keys)
+
+    def settled(self, through: int) -> None:
+        """Release the acknowledgements of everything settled up to and including this number."""
+        self.settled_through = max(self.settled_through, through)
+        for connection in list(self.unsettled):
+            if not connection.settled(self.settled_through):
+                self.unsettled.discard(connection)
+
+    def kick(self, session: Session, reason: str) -> None:
+        """Close a session; its will is published."""
+        if isinstance(session, Connection):
+            session.end(reason)
+
+    def refused(self, session: Session, topic: str, reason: str) -> None:
+        """Count and log something the table or a claim refused."""
+        self.refusals.note(session.principal.name, topic, reason, self.now())
+
+    # ---- for the composition root ----
+
+    def sessions_of(self, identity: str) -> list[Connection]:
+        """Return the live sessions of an identity, for instance to kick them."""
+        return self.registry.of(identity)
+
+    def access_changed(self) -> None:
+        """Judge every topic again; called when claims or grants changed."""
+        self.routing.cache.clear()
+        for connection in self.connections:
+            connection.routes.clear()
+
+    def throttle(self, resource: str, *, is_full: bool) -> None:
+        """Pause every reader while a shared resource is full (75 %), until it says it is not (50 %)."""
+        was_full = bool(self.full)
+        (self.full.add if is_full else self.full.discard)(resource)
+        if was_full is bool(self.full):
+            return
+        for connection in list(self.connections):
+            if self.full:
+                connection.hold(Hold.SHARED)
+            else:
+                connection.release(Hold.SHARED)
+
+    async def run(self) -> None:
+        """Service: enforce keep-alive and every other deadline until cancelled, then close all sessions."""
+        try:
+            while True:
+                await asyncio.sleep(SWEEP_S)
+                self.sweep(self.now())
+        finally:
+            self.close()
+
+    def sweep(self, now: float) -> None:
+        """Close what is overdue; `run` calls it twice a second."""
+        for connection in list(self.connections):
+            if connection.was_seen:
+                connection.was_seen = False
+                connection.seen_at = now
+            elif not connection.holds:
+                self._end_if_silent(connection, now - connection.seen_at)
+        self.waiting.expire(now)
+        self.registry.expire(now)
+        self._sys.tick(now)
+
+    def _end_if_silent(self, connection: Connection, silent_s: float) -> None:
+        if connection.session is None:
+            if silent_s >= self.limits.connect_s:
+                connection.end("no CONNECT in time")
+        elif connection.keep_alive_s and silent_s >= connection.keep_alive_s * 1.5:
+            connection.end("keep-alive ran out")
+
+    def close(self) -> None:
+        """End every session; wills are published to those who still listen."""
+        for connection in list(self.connections):
+            connection.end("the broker stops")
+        self.routing.flush()
+
+    def stats(self) -> dict[str, float]:
+        """Return counters and gauges, flat."""
+        return stats_of(self)
+
+    # ---- events of connections ----
+
+    def accept(self, listener: str) -> Connection:
+        """Make the protocol of a new socket."""
+        return Connection(self, listener, HANDLERS)
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether one more connection is one too many."""
+        return len(self.connections) > self.limits.connections
+
+    def connected(self, connection: Connection) -> None:
+        """Count a socket; too many of them are not even answered."""
+        self.connections.add(connection)
+        connection.seen_at = self.now()
+        if len(self.connections) > self.limits.connections + OVERFLOW_CONNECTIONS:
+            connection.end("far above the connection limit")
+        elif self.full:
+            connection.hold(Hold.SHARED)
+
+    def received(self, size: int) -> None:
+        """Count input."""
+        self.bytes_in += size
+        self.routing.received(size)
+
+    def opened(self, connection: Connection) -> None:
+        """Tell observers of a session that may now send and receive."""
+        if connection.principal.kind in MESH_KINDS:
+            for observer in self._observers:
+                observer.opened(connection)
+
+    def ended(self, connection: Connection, reason: str) -> None:
+        """Publish the will, keep or forget the session, tell observers."""
+        self.connections.discard(connection)
+        self.unsettled.discard(connection)
+        self.waiting.forget(connection)
+        session = connection.session
+        if session is None:
+            return
+        key = (connection.principal.name, connection.client_id)
+        self.registry.remove(key, connection)
+        session.detached()
+        if session.dropped:
+            _log_dropped(connection, session)
+        if session.is_kept:
+            self.registry.keep(key, session, connection.principal.kind, self.now())
+        else:
+            self.routing.forget(session)
+            self.totals.add(session)
+        will, connection.will = connection.will, None
+        if will is not None:
+            take_will(connection, will, judge(self, connection, will.topic))
+        if connection.principal.kind in MESH_KINDS:
+            for observer in self._observers:
+                observer.closed(connection, reason)
+
+    def violated(self, connection: Connection, error: MalformedFrameError) -> None:
+        """Close a connection that broke the protocol."""
+        self.malformed += 1
+        log.warning(
+            "protocol violation",
+            extra={"peer": connection.peer, "what": error.text, "code": error.code},
+        )
+        connection.end(error.text)
+
+    def park(self, connection: Connection, key: str) -> None:
+        """Hold a connection's input at the packet at hand."""
+        self.waiting.park(connection, key, self.now())
+
+    def refuse_publish(self, connection: Connection, publish: Publish, reason: str) -> None:
+        """Count a refused publish; a device also gets the mesh's error frame."""
+        self.refused(connection, publish.topic, reason)
+        if self.on_refused is not None and connection.principal.kind in MESH_KINDS:
+            self.on_refused(connection, publish, reason)
+
+    def judge_again(self, session: MqttSession) -> None:
+        """Judge a kept session's filters by what its owner may do today."""
+        judge_again(self.routing, session)
+
+    def before_replay(self, pattern: str) -> None:
+        """Make `$SYS` values current before somebody reads them."""
+        self._sys.before_replay(pattern)
+
+
+def _log_dropped(connection: Connection, session: MqttSession) -> None:
+    log.warning(
+        "a slow client missed messages",
+        extra={
+            "identity": connection.principal.name,
+            "client_id": connection.client_id,
+            "dropped": session.dropped,
+            "code": "GW-1108",
+        },
+    )
