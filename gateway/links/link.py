@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from gateway.driver.contract import Advert
+from gateway.errors import GatewayError
 from gateway.model.clock import Clock, Stamp
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,9 @@ class Link(Protocol):
         ...
 
     async def write(self, data: bytes) -> None:
-        """Write all of `data`; raises TransientError when the link is not open or does not take it in time."""
+        """Write all of `data`; raises TransientError when the link is not open or does not take it in time,
+        UnsupportedCommandError when it can only listen.
+        """
         ...
 
     def state(self) -> dict[str, object]:
@@ -43,7 +46,7 @@ class Link(Protocol):
 class Health:
     """State of one link with its counters; a change of state is logged once."""
 
-    __slots__ = ("_clock", "_counters", "_link", "hint", "reason", "since", "state")
+    __slots__ = ("_clock", "_counters", "_link", "code", "hint", "reason", "since", "state")
 
     def __init__(self, link: str, clock: Clock, counters: tuple[str, ...]) -> None:
         self._link = link
@@ -52,6 +55,7 @@ class Health:
         self.state = LinkState.WAITING
         self.reason = "not started"
         self.hint = ""
+        self.code = ""  # GW-nnnn for `gateway explain`
         self.since = clock.uptime_ms()
 
     @property
@@ -63,12 +67,16 @@ class Health:
         """Raise one counter."""
         self._counters[name] += by
 
-    def become(self, state: LinkState, reason: str = "", hint: str = "") -> None:
+    def fail(self, state: LinkState, error: GatewayError) -> None:
+        """Enter a state other than OPEN, for a reason that has a code."""
+        self.become(state, error.text, error.hint, error.code)
+
+    def become(self, state: LinkState, reason: str = "", hint: str = "", code: str = "") -> None:
         """Enter a state; the same state with the same reason again changes nothing."""
         if state is self.state and reason == self.reason:
             return
         self.since = self._clock.uptime_ms()
-        self.state, self.reason, self.hint = state, reason, hint
+        self.state, self.reason, self.hint, self.code = state, reason, hint, code
         fields = {"link": self._link, "state": str(state), "reason": reason, "hint": hint}
         if state is LinkState.OPEN:
             logger.info("link open", extra=fields)
@@ -81,6 +89,7 @@ class Health:
             "state": str(self.state),
             "reason": self.reason,
             "hint": self.hint,
+            "code": self.code,
             "since": self.since,
             "counters": dict(self._counters),
         }

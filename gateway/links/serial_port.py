@@ -103,16 +103,16 @@ class SerialLink:
             try:
                 self._adopt(await self._open_in_thread())
             except ConfigError as error:
-                self._health.become(LinkState.PARKED, error.text, error.hint)
+                self._health.fail(LinkState.PARKED, error)
                 raise
             except AbsentError as error:
-                self._health.become(LinkState.MISSING, error.text, error.hint)
+                self._health.fail(LinkState.MISSING, error)
                 retries = delays(FIRST_RETRY_S, MOST_RETRY_S)
                 await self._change(seen, None)
             except TransientError as error:
                 held = isinstance(error, HeldError)
                 state = LinkState.HELD if held else LinkState.WAITING
-                self._health.become(state, error.text, error.hint)
+                self._health.fail(state, error)
                 await self._change(seen, next(retries))
             else:
                 return
@@ -223,6 +223,7 @@ class SerialLink:
             LinkState.MISSING,
             f"port {self._settings.path} went away",
             "plug the device in again; the gateway then opens it by itself",
+            "GW-1201",
         )
 
     # --- writing -----------------------------------------------------------------------------
