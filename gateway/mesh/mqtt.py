@@ -41,6 +41,7 @@ OWN_CHANNELS = ("received", "config", "data")
 REFUSED_QOS = 128
 BEST_QOS = 1
 NOT_FIELDS = ("uuid", "token", "callbackId")
+MESSAGE = "message"  # the request topic without an answer
 ROOM = "mesh:room"  # the key that packets wait on while a lane of jobs is full
 
 
@@ -95,7 +96,7 @@ class MqttFace:
         """Claim the topics, watch the sessions; call once, before the broker listens."""
         for topic in REQUESTS:
             self._broker.claim(topic, self._on_request)
-        self._broker.claim("message", self._on_message)
+        self._broker.claim(MESSAGE, self._on_message)
         self._broker.claim_uuids(self._on_uuid_publish, self._on_subscribe, self._on_unsubscribe)
         self._broker.observe(self)
         self._access.on_filled(
@@ -125,6 +126,20 @@ class MqttFace:
         del sessions[session]
         if not sessions:
             del self._by_uuid[outlet.uuid]
+
+    def refused(self, session: Session, publish: Publish, reason: str) -> None:
+        """Tell a device that the broker, or a claim, refused its publish: an error frame."""
+        outlet = self._outlets.get(session)
+        if outlet is None:
+            return
+        try:
+            request = parsed(publish.payload)
+        except ValueError:
+            request = None
+        text = f"Topic '{publish.topic}' is not valid"
+        if publish.topic in REQUESTS or publish.topic == MESSAGE:
+            text = f"{publish.topic} failed: {reason}"
+        outlet.fail(text, request if isinstance(request, dict) else {})
 
     def _end_sessions(self, uuid: DeviceUuid, record: AccessRecord | None) -> None:
         for session in list(self._by_uuid.get(uuid, ())):
@@ -201,8 +216,7 @@ class MqttFace:
         try:
             ticket = self._router.route([message], waiting=publish.qos > 0)
         except GatewayError as error:
-            outlet.fail(f"message failed: {error.text}", content)
-            return Refused(error.code)
+            return Refused(str(error))
         return Consumed(ticket.settle)
 
     def _parsed(self, outlet: MqttOutlet, payload: bytes) -> dict[str, Any] | None:
@@ -215,11 +229,8 @@ class MqttFace:
         outlet.fail("The payload is no JSON object", {})
         return None
 
-    def _on_uuid_publish(self, session: Session, publish: Publish) -> Verdict:
-        outlet = self._outlets.get(session)
-        if outlet is not None:  # R5: only the node speaks on a uuid's topic
-            outlet.fail(f"Topic '{publish.topic}' is not valid", {})
-        return Refused("only the mesh publishes on a uuid's topic")
+    def _on_uuid_publish(self, _session: Session, _publish: Publish) -> Verdict:
+        return Refused("only the mesh publishes on a uuid's topic")  # R5
 
     def _on_subscribe(self, session: Session, topic: str, qos: int) -> Granted | Wait:
         outlet = self._outlets.get(session)

@@ -50,6 +50,7 @@ class MemoryBroker:
         self._parked: defaultdict[str, list[Callable[[], None]]] = defaultdict(list)
         self._observers: list[SessionObserver] = []
         self._peers = 0
+        self.on_refused: Callable[[Any, Publish, str], None] | None = None
 
     # what clients do
 
@@ -87,6 +88,8 @@ class MemoryBroker:
                 self._parked[verdict.key].append(ask)
             else:
                 session.verdicts.append(verdict)
+            if isinstance(verdict, Refused) and self.on_refused is not None:
+                self.on_refused(session, publish, verdict.reason)
 
         ask()
 

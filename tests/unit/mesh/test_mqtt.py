@@ -25,6 +25,7 @@ class Net:
         self.node = node
         self.broker = MemoryBroker(node.mesh.authenticator)
         self.face = node.mesh.serve_mqtt(self.broker)
+        self.broker.on_refused = self.face.refused
 
     async def login(self, username: str | None, password: str | None) -> Any:
         answers: list[Any] = []
@@ -218,8 +219,10 @@ async def test_a_message_that_cannot_be_kept_is_refused_with_an_error(net: Net) 
     sender = await net.session(A, "ta")
     net.broker.send(sender, "message", {"devices": [C]}, qos=1)
     await eventually(lambda: sender.verdicts)
-    assert sender.verdicts == [Refused("GW-1503")]
-    assert sender.data("error")
+    (verdict,) = sender.verdicts
+    assert isinstance(verdict, Refused)
+    (error,) = sender.data("error")
+    assert error["message"].startswith("message failed: GW-1503")
 
 
 async def test_nobody_publishes_on_a_uuids_topic(net: Net) -> None:
