@@ -104,16 +104,6 @@ class ChildMachine:
         """Return whether a session is open."""
         return self._welcome is not None
 
-    @property
-    def mesh_id(self) -> str:
-        """Return the parent's mesh, "" while offline."""
-        return self._welcome.mesh_id if self._welcome is not None else ""
-
-    @property
-    def clock(self) -> ParentClock:
-        """Return what is known of the parent's clock."""
-        return self._clock
-
     def stats(self) -> Mapping[str, int]:
         """Return counters for status pages."""
         counters = {

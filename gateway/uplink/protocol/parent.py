@@ -119,6 +119,15 @@ class ParentMachine:
             self.phase = Phase.CLOSED
         return effects
 
+    def backlog(self) -> int:
+        """Return how many records the child had at HELLO that are not here yet."""
+        if self.hello is None:
+            return 0
+        return sum(
+            len(self._taken.get(state.log, RangeSet()).missing(1, state.last))
+            for state in self.hello.logs
+        )
+
     # ---- session ----
 
     def _received(self, event: Received, now: Now) -> list[ParentEffect]:
