@@ -309,3 +309,15 @@ async def test_a_bare_name_is_looked_up_in_the_by_id_folder(port: PtyPort) -> No
     assert link.origin == "serial:usb-Fake_Sensor_0001"
     async with collecting(link):
         await eventually(lambda: stands(link, "open"))
+
+
+async def test_a_link_cancelled_at_any_moment_of_its_opening_leaves_the_port_free(
+    port: PtyPort,
+) -> None:
+    port.plug()
+    for delay_s in (0.0, 0.0002, 0.0005, 0.001, 0.002, 0.005):
+        async with collecting(link_to(port)):
+            await asyncio.sleep(delay_s)
+    last = link_to(port)
+    async with collecting(last):
+        await eventually(lambda: stands(last, "open"))
