@@ -100,12 +100,6 @@ class Connection(asyncio.Protocol):
         self._has_eof = False
         self._is_reading = True
 
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
     # ---- asyncio ----
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

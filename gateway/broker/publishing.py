@@ -8,6 +8,7 @@ from gateway.model.device import is_uuid
 from gateway.mqtt.filters import is_within_limits
 from gateway.mqtt.packets import Will, ack, lone_packet_id, malformed, packet_id, topic_name
 from gateway.mqtt.ports import (
+    CONSUMED,
     ROUTED,
     Consumed,
     Publish,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.broker.server import Broker
 
 REMEMBERED_BYTES = 256  # longer topics are judged anew each time instead of being kept
-TIMED_OUT = Refused("the mesh did not answer in time")
+TIMED_OUT = "the mesh did not answer in time"
 
 
 def on_publish(connection: Connection, data: bytes, first: int, body: int, end: int) -> bool:
@@ -97,16 +98,17 @@ def _ask(
         if not connection.is_expired:
             broker.park(connection, verdict.key)
             return None
-        verdict = TIMED_OUT
+        broker.refuse_publish(connection, publish, TIMED_OUT)
+        verdict = CONSUMED
     connection.is_expired = False
     broker.waiting.answered(connection)
     match verdict:
         case Consumed():
             return verdict.settle
         case Refused():
-            broker.refuse_publish(connection, publish, verdict.reason)
+            broker.refused(connection, publish.topic, verdict.reason)
         case Routed() if entry.is_mesh:
-            broker.refuse_publish(connection, publish, "never routed")
+            broker.refused(connection, publish.topic, "never routed")
         case Routed():
             if publish.retain:
                 broker.routing.retain(publish.topic, publish.payload, min(publish.qos, 1))
@@ -189,7 +191,7 @@ def take_will(connection: Connection, will: Will, entry: Entry) -> None:
     if isinstance(verdict, Refused):
         refusal = verdict.reason
     elif isinstance(verdict, Wait):
-        refusal = TIMED_OUT.reason
+        refusal = TIMED_OUT
     if refusal is not None:
         broker.refused(connection, entry.topic, f"will: {refusal}")
     elif isinstance(verdict, Routed) and not entry.is_mesh:

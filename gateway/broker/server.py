@@ -64,7 +64,10 @@ class Broker:
         on_refused: OnRefused | None = None,
         version: str = "",
     ) -> None:
-        """`on_refused` is told of each refused publish of a DEVICE or CHILD: the mesh's error frame."""
+        """`on_refused` hears of publishes of a DEVICE or CHILD that the table refused: the mesh's error frame.
+
+        What a claim refuses, it explains itself.
+        """
         self.authenticate = authenticate
         self.limits = limits or Limits()
         self.on_refused = on_refused
@@ -278,7 +281,7 @@ class Broker:
         self.waiting.park(connection, key, self.now())
 
     def refuse_publish(self, connection: Connection, publish: Publish, reason: str) -> None:
-        """Count a refused publish; a device also gets the mesh's error frame."""
+        """Count a publish that the table refused; a device also gets the mesh's error frame."""
         self.refused(connection, publish.topic, reason)
         if self.on_refused is not None and connection.principal.kind in MESH_KINDS:
             self.on_refused(connection, publish, reason)
