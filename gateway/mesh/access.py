@@ -83,7 +83,7 @@ class AccessCache:
         self._on_filled = callback
 
     def want(self, uuids: Iterable[DeviceUuid], told: Told | None = None) -> bool:
-        """Read these devices soon, all of a tick with one query; `told` is called after each one it named.
+        """Read these devices soon, all of a tick with one query; `told` is called once for each of them.
 
         False when too many wait already; nothing is read then.
         """
@@ -118,20 +118,19 @@ class AccessCache:
             self._stale.add(uuid)
 
     async def _fill_wanted(self) -> None:
-        await asyncio.sleep(0)  # let the tick gather its misses
-        wanted, self._wanted = self._wanted, {}
+        # First of all: a fill that is cut short must not keep later ones from being submitted.
         self._is_filling = False
+        wanted, self._wanted = self._wanted, {}
         try:
             await self._fill(list(wanted))
         except GatewayError as error:
             logger.warning("access records could not be read", extra={"code": error.code})
             await asyncio.sleep(RETRY_S)
-        for tellings in wanted.values():
-            for told in tellings:
-                told()
-        self._on_filled(list(wanted))
-        if self._wanted and not self._is_filling:
-            self._is_filling = self._work.submit("access", self._fill_wanted)
+        finally:
+            for tellings in wanted.values():
+                for told in tellings:
+                    told()
+            self._on_filled(list(wanted))
 
     async def _fill(self, uuids: Sequence[DeviceUuid]) -> dict[DeviceUuid, AccessRecord | None]:
         for uuid in uuids:

@@ -209,7 +209,7 @@ class MqttFace:
             publish.payload,
             self._clock.stamp(),
         )
-        missing = self._router.missing(message)
+        missing = self._router.missing(message, content)
         if missing:
             self._access.want(missing)
             return Wait(f"access:{missing[0]}")

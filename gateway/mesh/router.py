@@ -8,7 +8,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from gateway.errors import MalformedFrameError, StoreFullError
@@ -61,6 +60,7 @@ class Router:
         self.attachments = attachments
         self._clock = clock
         self._held = 0
+        self._read: tuple[Message, dict[str, Any]] | None = None  # the message last read
         self.is_brought = ways.is_brought
         self.child_of = ways.child_of
 
@@ -69,8 +69,15 @@ class Router:
         known = self.access.known(uuid)
         return None if known is UNKNOWN else known
 
-    def missing(self, message: Message) -> Sequence[DeviceUuid]:
-        """Return the receivers that must be looked up before a message can be routed exactly."""
+    def missing(
+        self, message: Message, content: dict[str, Any] | None = None
+    ) -> Sequence[DeviceUuid]:
+        """Return the receivers that must be looked up before a message can be routed exactly.
+
+        A face that has parsed the body already hands it over as `content`; routing it next parses nothing.
+        """
+        if content is not None:
+            self._read = (message, content)
         if message.kind in REPORTED or message.kind is MessageKind.CONFIG:
             return ()
         return self._missing(needed(message, self._content(message)))
@@ -129,8 +136,12 @@ class Router:
         return self._up(message, content, planned, waiting=waiting)
 
     def _content(self, message: Message) -> dict[str, Any]:
+        if self._read is not None and self._read[0] is message:
+            return self._read[1]
         observed = self._ways.observed_ms(message.created) if message.kind in REPORTED else None
-        return rendered(message, observed)
+        content = rendered(message, observed)
+        self._read = (message, content)
+        return content
 
     def _missing(self, uuids: Sequence[DeviceUuid]) -> Sequence[DeviceUuid]:
         return [uuid for uuid in uuids if self.access.known(uuid) is UNKNOWN]
@@ -142,10 +153,11 @@ class Router:
         if self._held >= MOST_HELD:
             self.counts["held_dropped"] += 1
             return False
-        left = set(missing)
+        left = len(missing)
 
-        def told(uuid: DeviceUuid) -> None:
-            left.discard(uuid)
+        def told() -> None:
+            nonlocal left
+            left -= 1
             if left:
                 return
             self._held -= 1
@@ -154,9 +166,9 @@ class Router:
             if message.kind is not MessageKind.RESULT:
                 self._up(message, content, planned, waiting=False)
 
+        if not self.access.want(missing, told):
+            return False
         self._held += 1
-        for uuid in missing:
-            self.access.want((uuid,), partial(told, uuid))
         return True
 
     def _apply(self, message: Message, content: dict[str, Any], planned: Plan, qos: int) -> None:

@@ -142,3 +142,30 @@ async def test_a_busy_store_still_tells_who_waits() -> None:
     assert cache.known(A) is UNKNOWN
     with pytest.raises(StoreBusyError):
         await cache.fetch([A])
+
+
+class Broken:
+    """A registry with a bug, once."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def access_records(self, uuids: list[str]) -> dict[str, object]:
+        self.asked += 1
+        if self.asked == 1:
+            raise ZeroDivisionError
+        return {}
+
+
+async def test_a_fill_that_crashed_tells_who_waits_and_does_not_stop_the_next() -> None:
+    work, told = Work(), list[int]()
+    cache = AccessCache(Broken(), FakeClock(), work)
+    cache.want([A], lambda: told.append(1))
+    with pytest.raises(ExceptionGroup):
+        await work.run()
+    assert told == [1]
+    async with asyncio.TaskGroup() as group:
+        service = group.create_task(work.run())
+        cache.want([A], lambda: told.append(2))
+        await eventually(lambda: told == [1, 2])
+        service.cancel()
