@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     code = _spelled(args.code)
     if code not in table:
-        near = difflib.get_close_matches(code, table, n=3, cutoff=0.5)
+        near = _near(code, table)
         raise GatewayError(
             f"there is no code {code}",
             code="GW-1820",
@@ -52,6 +52,15 @@ def codes(folder: Path = CODES) -> Mapping[str, dict[str, str]]:
     for path in sorted(folder.glob("*.toml")):
         table.update(tomllib.loads(path.read_text("utf-8")))
     return table
+
+
+def _near(code: str, table: Mapping[str, object]) -> list[str]:
+    """Return the three closest codes: of the same area by number, else by spelling."""
+    digits = code.removeprefix("GW-")
+    area = [known for known in table if known[:5] == code[:5]]
+    if digits.isdecimal() and area:
+        return sorted(area, key=lambda known: abs(int(known[3:]) - int(digits)))[:3]
+    return difflib.get_close_matches(code, table, n=3, cutoff=0.5)
 
 
 def _spelled(text: str) -> str:

@@ -99,9 +99,14 @@ def toml_value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
     if isinstance(value, dict):
-        pairs = (f"{json.dumps(name)} = {toml_value(item)}" for name, item in value.items())
+        pairs = (f"{_quoted(name)} = {toml_value(item)}" for name, item in value.items())
         return "{ " + ", ".join(pairs) + " }" if value else "{}"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+    return _quoted(value) if isinstance(value, str) else str(value)
+
+
+def _quoted(text: str) -> str:
+    # JSON's escapes are TOML's, but for DEL, which TOML wants escaped, and surrogate pairs, which it refuses.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _type_text(kind: Any) -> str:
