@@ -26,9 +26,11 @@ class MeshServer:
 
 
 @contextlib.asynccontextmanager
-async def serving(mode: RegistrationMode = RegistrationMode.OPEN) -> AsyncIterator[MeshServer]:
+async def serving(
+    mode: RegistrationMode = RegistrationMode.OPEN, *, has_parent: bool = False
+) -> AsyncIterator[MeshServer]:
     """Serve a mesh on 127.0.0.1 meanwhile."""
-    node = MeshNode(mode, has_parent=False)
+    node = MeshNode(mode, has_parent=has_parent)
     broker = Broker(node.mesh.authenticator)
     face = node.mesh.serve_mqtt(broker)
     broker.on_refused = face.refused
