@@ -86,7 +86,3 @@ class AdvertChanges:
             device.manufacturer.brought if has_manufacturer else {},
             device.service.brought if has_service else {},
         )
-
-    def forget(self, address: str) -> None:
-        """Forget one device: BlueZ has forgotten it too."""
-        self._devices.pop(address, None)

@@ -1,7 +1,7 @@
 """What every link can do, and the one way in which links tell how they are."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import Protocol
 
@@ -57,11 +57,6 @@ class Health:
         self.hint = ""
         self.code = ""  # GW-nnnn for `gateway explain`
         self.since = clock.uptime_ms()
-
-    @property
-    def counters(self) -> Mapping[str, int]:
-        """Return the counters as they are now."""
-        return self._counters
 
     def count(self, name: str, by: int = 1) -> None:
         """Raise one counter."""

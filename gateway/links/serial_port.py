@@ -29,7 +29,7 @@ QUEUE_LOW_BYTES = 16_384
 FIRST_RETRY_S = 0.25
 MOST_RETRY_S = 5.0
 BITS_PER_BYTE = 11  # start, 8 data, parity, stop: the slowest usual framing
-COUNTERS = ("opened", "lost", "bytes", "paused", "written", "write_timeouts")
+COUNTERS = ("opened", "failed_opens", "lost", "bytes", "paused", "written", "write_timeouts")
 
 
 class SerialLink:
@@ -106,13 +106,14 @@ class SerialLink:
                 self._health.fail(LinkState.PARKED, error)
                 raise
             except AbsentError as error:
+                self._health.count("failed_opens")
                 self._health.fail(LinkState.MISSING, error)
-                retries = delays(FIRST_RETRY_S, MOST_RETRY_S)
-                await self._change(seen, None)
+                # In a container the device file stays while the device is away: there is nothing to see.
+                await self._change(seen, None if seen is None else next(retries))
             except TransientError as error:
                 held = isinstance(error, HeldError)
-                state = LinkState.HELD if held else LinkState.WAITING
-                self._health.fail(state, error)
+                self._health.count("failed_opens")
+                self._health.fail(LinkState.HELD if held else LinkState.WAITING, error)
                 await self._change(seen, next(retries))
             else:
                 return

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,16 @@ def counter(link: BleScanner, name: str) -> int:
     return int(counters[name])
 
 
+async def say_until(
+    claim: Callable[[], object], bluez: FakeBlueZ, address: str, data: bytes
+) -> None:
+    """Advertise until it is heard: with a short silence, scans come and go between two lines of a test."""
+    async with asyncio.timeout(5):
+        while not claim():
+            await bluez.advertise(address, manufacturer={1: data})
+            await asyncio.sleep(0.005)
+
+
 async def test_an_advert_arrives_with_its_data_name_and_strength(bluez: FakeBlueZ) -> None:
     link = scanner_with()
     async with collecting(link) as heard:
@@ -79,16 +89,13 @@ async def test_trap_2_a_restarted_bluetoothd_is_noticed_by_its_silence(_bus: Non
     await first.add_adapter()
     link = scanner_with(silence_s=0.3)
     async with collecting(link) as heard:
-        await eventually(first.is_scanning)
-        await first.advertise(HERE, manufacturer={1: b"a"})
-        await eventually(lambda: heard)
+        await say_until(lambda: heard, first, HERE, b"a")
         await first.stop()
         second = await FakeBlueZ().start()
         await second.add_adapter()
         assert not second.is_scanning()
         await eventually(second.is_scanning)
-        await second.advertise(THERE, manufacturer={1: b"b"})
-        await eventually(lambda: len(heard) == 2)
+        await say_until(lambda: len(heard) == 2, second, THERE, b"b")
     assert counter(link, "silences") >= 1
     await second.stop()
 
@@ -237,14 +244,11 @@ async def test_an_adapter_that_is_plugged_in_later_is_used(_bus: None) -> None:
 async def test_an_adapter_that_is_pulled_and_put_back_goes_on(bluez: FakeBlueZ) -> None:
     link = scanner_with(silence_s=0.2)
     async with collecting(link) as heard:
-        await eventually(bluez.is_scanning)
-        await bluez.advertise(HERE, manufacturer={1: b"a"})
+        await say_until(lambda: heard, bluez, HERE, b"a")
         await bluez.remove("/org/bluez/hci0")
         await eventually(lambda: stands(link, "missing"))
         await bluez.add_adapter()
-        await eventually(bluez.is_scanning)
-        await bluez.advertise(HERE, manufacturer={1: b"b"})
-        await eventually(lambda: len(heard) == 2)
+        await say_until(lambda: len(heard) == 2, bluez, HERE, b"b")
 
 
 async def test_an_adapter_that_is_off_is_named_with_the_way_to_switch_it_on(_bus: None) -> None:
@@ -303,9 +307,7 @@ async def test_a_radio_that_falls_silent_is_switched_off_and_on_but_an_empty_air
     async with collecting(link) as heard:
         await eventually(lambda: counter(link, "silences") > 6)
         assert counter(link, "power_cycles") == 0
-        await eventually(bluez.is_scanning)
-        await bluez.advertise(HERE, manufacturer={1: b"a"})
-        await eventually(lambda: heard)
+        await say_until(lambda: heard, bluez, HERE, b"a")
         await eventually(lambda: counter(link, "power_cycles") == 1)
 
 

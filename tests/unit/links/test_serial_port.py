@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -321,3 +322,15 @@ async def test_a_link_cancelled_at_any_moment_of_its_opening_leaves_the_port_fre
     last = link_to(port)
     async with collecting(last):
         await eventually(lambda: stands(last, "open"))
+
+
+async def test_a_device_file_without_its_device_is_tried_again(
+    port: PtyPort, tmp_path: Path
+) -> None:
+    """In a container the file stays at an unplug; opening it then gives ENXIO, as a socket's file does."""
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(tmp_path / "ttyUSB0"))
+        link = link_to(port, port=str(tmp_path / "ttyUSB0"))
+        async with collecting(link):
+            await eventually(lambda: counter(link, "failed_opens") >= 2)
+            assert stands(link, "missing")
