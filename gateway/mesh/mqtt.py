@@ -148,6 +148,7 @@ class MqttFace:
             if record is None or (
                 token_hash is not None and not matches(token_hash, record.token_hashes)
             ):
+                self._outlets[session].is_revoked = True
                 self._broker.kick(session, "token revoked" if record else "unregistered")
 
     def _on_request(self, session: Session, publish: Publish) -> Verdict:
@@ -196,6 +197,8 @@ class MqttFace:
         outlet = self._outlets.get(session)
         if outlet is None:
             return ROUTED if session.principal.kind is PrincipalKind.USER else CONSUMED
+        if outlet.is_revoked:
+            return Refused("the token was revoked")
         content = self._parsed(outlet, publish.payload)
         if content is None:
             return CONSUMED

@@ -20,6 +20,7 @@ class MqttOutlet:
         self.uuid = uuid
         self.session = session
         self.token_hash = token_hash
+        self.is_revoked = False  # its will may still come, and must not be sent
         self._broker = broker
         self._granted: dict[DeviceUuid, tuple[str, int]] = {}  # topic as the client spelled it, QoS
         self._held: dict[DeviceUuid, Frame] = {}

@@ -35,6 +35,7 @@ class MemorySession:
     frames: list[tuple[str, dict[str, Any], int]] = field(default_factory=list)
     verdicts: list[Routed | Consumed | Refused] = field(default_factory=list)
     kicked: str | None = None
+    will: tuple[str, object] | None = None
 
     def data(self, topic: str) -> list[Any]:
         """Return the data of the frames of one kind."""
@@ -113,8 +114,12 @@ class MemoryBroker:
 
     def disconnect(self, session: MemorySession) -> None:
         """End a connection from the client's side."""
-        for observer in self._observers:
-            observer.closed(session, "disconnect")
+        session.will = None
+        self._end(session, "disconnect")
+
+    def drop(self, session: MemorySession) -> None:
+        """Lose a connection: its will is sent."""
+        self._end(session, "connection lost")
 
     # LocalBroker
 
@@ -156,6 +161,11 @@ class MemoryBroker:
 
     def kick(self, session: Any, reason: str) -> None:
         session.kicked = reason
+        self._end(session, reason)
+
+    def _end(self, session: MemorySession, reason: str) -> None:
+        if session.will is not None:
+            self.send(session, *session.will)
         for observer in self._observers:
             observer.closed(session, reason)
 

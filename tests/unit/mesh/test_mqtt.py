@@ -312,3 +312,17 @@ async def test_a_full_job_queue_parks_the_client_instead_of_losing_requests(net:
     for _ in range(1000):
         net.broker.send(session, "whoami", {})
     await eventually(lambda: len(session.data("whoami")) == 1000)
+
+
+async def test_the_will_of_a_lost_session_is_a_message_that_of_a_revoked_one_is_not(
+    net: Net,
+) -> None:
+    receiver = await net.session(B, "tb")
+    await net.subscribe(receiver, B)
+    lost, revoked = await net.session(A, "ta"), await net.session(A, "ta")
+    lost.will = ("message", {"devices": [B], "payload": "lost"})
+    revoked.will = ("message", {"devices": [B], "payload": "revoked"})
+    net.broker.drop(lost)
+    await net.node.mesh.runner.run(Job(JobType.UNREGISTER, auth=A, target=A))
+    assert revoked.kicked == "unregistered"
+    assert [message["payload"] for message in receiver.data("message")] == ["lost"]
