@@ -12,7 +12,7 @@ from gateway.model.ranges import RangeSet
 
 MOST_NUMBER = (1 << 63) - 1  # what SQLite holds in an integer
 MOST_SPANS = 64  # invariant I10
-MOST_REFUSED = 4096  # one block's worth
+MOST_REFUSED = 16_384  # what a parent holds unconfirmed (8,192), and one block's worth
 MOST_TEXT = 4096
 
 

@@ -50,6 +50,7 @@ STRIKES = 3  # times a block may fail before its records are judged one by one, 
 RETRY_MS = 2_000
 SOON_MS = 50
 REPEAT_COMMAND_MS = 5_000
+MOST_UNCONFIRMED = 8_192  # refusals of one log that a child has not confirmed: what fits one TAKEN
 MOST_WAITING_BYTES = (
     4 << 20
 )  # of blocks that a child sent and we have not taken; credit is far below
@@ -85,6 +86,9 @@ class ParentMachine:
         self._marks: dict[str, int] = {}
         self._taken: dict[str, RangeSet] = {}
         self._taking: set[tuple[str, int]] = set()  # (log, last) of blocks on their way to the disk
+        # A TAKEN names all of them, not only its own block's: one that got lost must not turn, by the ranges
+        # of the next, into "taken" (found by the simulator).
+        self._unconfirmed: dict[str, dict[int, Refusal]] = {}
         self._waiting_bytes = 0
         self._closed_logs: set[str] = set()
         self._strikes: dict[tuple[str, int], int] = {}
@@ -157,6 +161,7 @@ class ParentMachine:
         self.phase = Phase.OPEN
         self._fence = event.fence
         self._taken = {log: taken.ranges for log, taken in event.known.items()}
+        self._unconfirmed = {log: dict(taken.unconfirmed) for log, taken in event.known.items()}
         named = {state.log for state in self.hello.logs}
         known = {
             log: fr.Known(taken.ranges, taken.unconfirmed)
@@ -191,9 +196,9 @@ class ParentMachine:
         block = frame.block
         if frame.fence != self._fence or self._waiting_bytes > MOST_WAITING_BYTES:
             return [Close("a block under an old fence, or far beyond the credit")]
-        effects: list[ParentEffect] = [
-            Confirm(log, numbers) for log, numbers in frame.confirm.items()
-        ]
+        effects = self._confirmed(frame.confirm)
+        if len(self._unconfirmed.get(block.log, ())) > MOST_UNCONFIRMED:
+            return [*effects, Send(fr.Nack(block.log, block.first, "busy", SOON_MS))]
         if not self._is_next(frame):
             return [*effects, Send(fr.Nack(block.log, block.first, "order", SOON_MS))]
         try:
@@ -209,6 +214,12 @@ class ParentMachine:
             return [*effects, Send(fr.Nack(block.log, block.first, "needs"))]
         refused = refusals(records, self.node, self._speaker)
         return [*effects, self._take(block, records, refused)]
+
+    def _confirmed(self, confirm: Mapping[str, RangeSet]) -> list[ParentEffect]:
+        for log, numbers in confirm.items():
+            known = self._unconfirmed.get(log, {})
+            self._unconfirmed[log] = {n: why for n, why in known.items() if n not in numbers}
+        return [Confirm(log, numbers) for log, numbers in confirm.items()]
 
     def _is_next(self, frame: fr.BlockFrame) -> bool:
         log, prev = frame.block.log, frame.prev
@@ -236,13 +247,14 @@ class ParentMachine:
         self._strikes.pop(block.key, None)
         self._lacking.discard(block.key)
         receipt = event.intake.receipt
-        self._taken[block.log] = receipt.taken
+        self._taken[block.log] = self._taken.get(block.log, RangeSet()).union(receipt.taken)
         self.refused_records += len(receipt.refused)
         fresh = [r for r in event.intake.new if r.number not in receipt.refused]
         effects: list[ParentEffect] = []
         if fresh:
             effects.append(Deliver(block, fresh, self._is_late(block)))
-        effects.append(self._answer(block.log, receipt.refused))
+        self._unconfirmed.setdefault(block.log, {}).update(receipt.refused)
+        effects.append(self._answer(block.log))
         return effects
 
     def _not_taken(self, event: Took) -> list[ParentEffect]:
@@ -258,12 +270,12 @@ class ParentMachine:
         assert self.hello is not None
         return block.log != self.hello.start or block.first <= self._marks.get(block.log, 0)
 
-    def _answer(self, log: str, refused: Mapping[int, Refusal]) -> Send:
+    def _answer(self, log: str) -> Send:
         return Send(
             fr.TakenFrame(
                 log,
                 self._taken.get(log, RangeSet()),
-                refused,
+                self._unconfirmed.get(log, {}),
                 self._facts.credit,
                 log in self._closed_logs,
             )
@@ -281,11 +293,11 @@ class ParentMachine:
 
     def _counted(self, event: Counted, _: Now) -> list[ParentEffect]:
         if event.receipt is not None:
-            self._taken[event.log] = event.receipt.taken
+            known = self._taken.get(event.log, RangeSet())
+            self._taken[event.log] = known.union(event.receipt.taken)
         if event.is_end:
             self._closed_logs.add(event.log)
-        refused = event.receipt.refused if event.receipt is not None else {}
-        return [self._answer(event.log, refused)]
+        return [self._answer(event.log)]
 
     # ---- commands ----
 
