@@ -55,7 +55,7 @@ def absence() -> str:
 @asynccontextmanager
 async def _bus() -> AsyncIterator[Any]:
     from dbus_fast import BusType  # noqa: PLC0415 - only where there is BLE
-    from dbus_fast.aio import MessageBus  # noqa: PLC0415
+    from dbus_fast.aio import MessageBus  # noqa: PLC0415 - only where there is BLE
 
     bus = MessageBus(bus_type=BusType.SYSTEM)
     try:

@@ -12,6 +12,8 @@ from typing import Any
 from dbus_fast import BusType, Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
+from tests.fakes.bluez_values import ACCUMULATED, Properties, new_device, variants
+
 ADAPTER = "org.bluez.Adapter1"
 DEVICE = "org.bluez.Device1"
 MONITORS = "org.bluez.AdvertisementMonitorManager1"
@@ -19,30 +21,10 @@ OBJECTS = "org.freedesktop.DBus.ObjectManager"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 BUS = "org.freedesktop.DBus"
 
-SIGNATURES = {
-    "Adapter": "o",
-    "Address": "s",
-    "AddressType": "s",
-    "Alias": "s",
-    "Connected": "b",
-    "Discovering": "b",
-    "ManufacturerData": "a{qv}",
-    "Name": "s",
-    "Powered": "b",
-    "RSSI": "n",
-    "Roles": "as",
-    "ServiceData": "a{sv}",
-    "ServicesResolved": "b",
-    "SupportedMonitorTypes": "as",
-    "UUIDs": "as",
-}
-ACCUMULATED = ("ManufacturerData", "ServiceData")
 LEAST_RSSI_CHANGE_DB = 8
 SIGNALS_PER_ROUND_TRIP = (
     64  # some 20 KB: far from filling a socket, which kills a dbus-fast connection
 )
-
-Properties = dict[str, Any]
 
 
 class RefusalError(Exception):
@@ -51,16 +33,6 @@ class RefusalError(Exception):
     def __init__(self, name: str, text: str = "") -> None:
         super().__init__(text or name)
         self.name = name if "." in name else f"org.bluez.Error.{name}"
-
-
-def _variant(name: str, value: Any) -> Variant:
-    if name in ACCUMULATED:
-        value = {key: Variant("ay", bytes(data)) for key, data in value.items()}
-    return Variant(SIGNATURES[name], value)
-
-
-def _variants(properties: Properties) -> dict[str, Variant]:
-    return {name: _variant(name, value) for name, value in properties.items()}
 
 
 class FakeBlueZ:
@@ -162,7 +134,7 @@ class FakeBlueZ:
         heard |= {"Name": name} if name else {}
         path = f"{adapter}/dev_{address.replace(':', '_')}"
         if path not in self.objects:
-            self.objects[path] = {DEVICE: _new_device(address, adapter) | heard}
+            self.objects[path] = {DEVICE: new_device(address, adapter) | heard}
             await self._signal_added(path)
             return True
         changed = self._changes(self.objects[path][DEVICE], heard, adapter)
@@ -179,7 +151,7 @@ class FakeBlueZ:
     ) -> None:
         """Change properties of an object and signal it."""
         lost = self._change(path, face, changed, gone)
-        body = [face, _variants(changed), lost]
+        body = [face, variants(changed), lost]
         await self._signal(path, PROPERTIES, "PropertiesChanged", "sa{sv}as", body)
 
     async def signal_garbage(self, path: str) -> None:
@@ -205,7 +177,7 @@ class FakeBlueZ:
         return changed
 
     async def _signal_added(self, path: str) -> None:
-        faces = {face: _variants(properties) for face, properties in self.objects[path].items()}
+        faces = {face: variants(properties) for face, properties in self.objects[path].items()}
         await self._signal("/", OBJECTS, "InterfacesAdded", "oa{sa{sv}}", [path, faces])
 
     async def _signal(
@@ -270,7 +242,7 @@ class FakeBlueZ:
     def _get_managed_objects(self, message: Message) -> tuple[str, list[Any]]:
         return "a{oa{sa{sv}}}", [
             {
-                path: {face: _variants(properties) for face, properties in faces.items()}
+                path: {face: variants(properties) for face, properties in faces.items()}
                 for path, faces in self.objects.items()
             }
         ]
@@ -340,17 +312,5 @@ class FakeBlueZ:
     ) -> None:
         """Change and signal from within a method call, which can't wait."""
         lost = self._change(path, face, changed, gone)
-        body = [face, _variants(changed), lost]
+        body = [face, variants(changed), lost]
         self._send(path, PROPERTIES, "PropertiesChanged", "sa{sv}as", body)
-
-
-def _new_device(address: str, adapter: str) -> Properties:
-    return {
-        "Adapter": adapter,
-        "Address": address,
-        "AddressType": "random",
-        "Alias": address.replace(":", "-"),
-        "Connected": False,
-        "ServicesResolved": False,
-        "UUIDs": [],
-    }
