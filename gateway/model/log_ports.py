@@ -39,6 +39,7 @@ class Usage:
     refused: int  # dead letters, all
     written_bytes: int  # handed to SQLite since start
     dead_letters: int
+    corrupt: int = 0  # damaged blocks set aside since start
 
 
 class Spool(Protocol):

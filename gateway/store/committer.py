@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from gateway.errors import StoreError
 from gateway.store import sqlite_file
+from gateway.store.reader import Reader
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
@@ -24,7 +25,7 @@ _Result = tuple[Any, Exception | None]
 
 
 class Committer:
-    """Owns the writing connection of one database file; reading is done beside it (`reader.py`).
+    """Owns the writing connection of one database file, and a reader beside it.
 
     `transaction(work)` runs as soon as the writer is free, together with whatever else waits, and returns the
     function's result once the group is on disk.  `within(seconds)` asks that a commit of the `prepare`
@@ -48,6 +49,7 @@ class Committer:
         self._page_size = page_size
         self._auto_vacuum = auto_vacuum
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"commit-{path.stem}")
+        self._reader = Reader(path)
         self._connection: sqlite3.Connection | None = None
         self._prepare: list[Callable[[], Work | None]] = []
         self._after: list[Callable[[], None]] = []
@@ -81,7 +83,9 @@ class Committer:
             self._answer_with(self._closed(), self._waiting)
             closed = asyncio.wrap_future(self._thread.submit(self._close))
             self._thread.shutdown(wait=False)
+            read = self._reader.close()
         await asyncio.shield(closed)
+        await asyncio.shield(read)
 
     def on_commit(self, prepare: Callable[[], Work | None], after: Callable[[], None]) -> None:
         """Take part in every commit.
@@ -105,6 +109,12 @@ class Committer:
         else:
             self._wake()
         return future
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Run `work(connection)` on the reading connection, in one snapshot that has every finished commit."""
+        if self.is_closing:
+            raise self._closed()
+        return self._reader.run(work)
 
     def within(self, seconds: float) -> None:
         """Ask for a commit at most `seconds` from now; an earlier request stands."""
