@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
         """Keep our side open while packets wait, so that they are answered (TLS cannot)."""
         self._has_eof = True
         is_plain = self.transport is not None and not self.transport.get_extra_info("sslcontext")
-        return bool(self.holds) and self.closing is None and is_plain
+        return bool(self.holds & ~Hold.LOGIN) and self.closing is None and is_plain
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the session, after the packets that came before the end."""
@@ -200,9 +200,15 @@ class Connection(asyncio.Protocol):
                 self._look_ahead(data[end if done else start :])
                 return
         self.broker.messages_in += count
-        if used < len(data):
-            self._tail = bytearray(memoryview(data)[used:])
-            self._need = need
+        if used < len(data) and self.closing is None:
+            self._keep_tail(data, used, need)
+
+    def _keep_tail(self, data: bytes, used: int, need: int) -> None:
+        if self.session is None and data[used] != FIRST_CONNECT:
+            self._handle(data, data[used], used, len(data))  # no MQTT at all: do not wait for more
+            return
+        self._tail = bytearray(memoryview(data)[used:])
+        self._need = need
 
     def _handle(self, data: bytes, first: int, body: int, end: int) -> bool:
         """Give one packet to its handler; what is forbidden closes the connection."""

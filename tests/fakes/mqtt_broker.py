@@ -36,6 +36,10 @@ def authenticate(credentials: Credentials, done: Callable[[Principal | Rejected]
     done(found if good and found is not None else Rejected(4, "bad user name or password"))
 
 
+OPEN: "list[RawClient]" = []
+"""Raw clients to close when their broker stops."""
+
+
 @contextlib.asynccontextmanager
 async def running(
     limits: Limits | None = None, on_refused: OnRefused | None = None
@@ -52,7 +56,8 @@ async def running(
             sweeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeping
-            await asyncio.sleep(0)
+            while OPEN:
+                await OPEN.pop().gone()
 
 
 def text(value: str | bytes) -> bytes:
@@ -112,6 +117,7 @@ class RawClient:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        OPEN.append(self)
 
     @classmethod
     async def open(cls, port: int) -> "RawClient":
@@ -180,3 +186,9 @@ class RawClient:
 
     def close(self) -> None:
         self.writer.close()
+
+    async def gone(self) -> None:
+        """Close for good, whatever is still unsent."""
+        self.writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
