@@ -2,13 +2,15 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from pydantic import BaseModel
 
 from gateway.cli.output import coloured, print_json
 from gateway.cli.places import config_of
 from gateway.config.load import Loaded, load
-from gateway.config.reference import defaults_toml, markdown, toml_value
+from gateway.config.reference import defaults_toml, markdown, toml_key, toml_value
 from gateway.errors import ConfigError
 
 EXIT_CONFIG = 78
@@ -47,7 +49,16 @@ def run(args: argparse.Namespace) -> int:
 
 def load_config(args: argparse.Namespace) -> Loaded:
     """Load the configuration of a command; raises ConfigError."""
-    return load(config_of(args))
+    from gateway.bridge.discovery import discover  # noqa: PLC0415 - loads every driver
+
+    path = config_of(args)
+    # Twice: which drivers may be loaded to judge their tables stands in the file itself.
+    drivers = discover(load(path).settings.drivers.allow)
+
+    def check(name: str, table: Mapping[str, Any]) -> BaseModel:
+        return drivers.get(name).settings.model_validate(dict(table))
+
+    return load(path, check=check)
 
 
 def _check(loaded: Loaded, *, as_json: bool) -> int:
@@ -82,23 +93,27 @@ def _show(loaded: Loaded, *, as_json: bool) -> None:
         print("\n".join(_toml_lines(values, "")).strip())
 
 
-def _toml_lines(table: dict[str, Any], name: str) -> Sequence[str]:
-    plain = {key: value for key, value in table.items() if not _is_table(value)}
-    lines = [f"{key} = {toml_value(value)}" for key, value in plain.items() if value is not None]
+def _toml_lines(table: dict[str, Any], name: str) -> list[str]:
+    lines = _pairs(table)
     if name and lines:
         lines = ["", f"[{name}]", *lines]
     for key, value in table.items():
-        below = f"{name}.{key}" if name else key
+        below = f"{name}.{toml_key(key)}" if name else toml_key(key)
         if isinstance(value, dict) and _is_table(value):
             lines += _toml_lines(value, below)
         elif _is_table(value):
             for item in value:
-                lines += [
-                    "",
-                    f"[[{below}]]",
-                    *(f"{k} = {toml_value(v)}" for k, v in item.items() if v is not None),
-                ]
+                lines += ["", f"[[{below}]]", *_pairs(item, inline=True)]
     return lines
+
+
+def _pairs(table: dict[str, Any], *, inline: bool = False) -> list[str]:
+    """Return the lines of a table's own keys; below an item of a list, tables stand inline."""
+    return [
+        f"{toml_key(key)} = {toml_value(value)}"
+        for key, value in table.items()
+        if value is not None and (inline or not _is_table(value))
+    ]
 
 
 def _is_table(value: object) -> bool:

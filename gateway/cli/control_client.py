@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import GatewayError
+from gateway.runtime.files import short_path
 
 CONNECT_TIMEOUT_S = 3.0
 REPLY_TIMEOUT_S = 30.0
@@ -25,7 +26,8 @@ class _UnixConnection(http.client.HTTPConnection):
         """Open the socket file."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(CONNECT_TIMEOUT_S)
-        self.sock.connect(str(self._path))
+        with short_path(self._path) as name:
+            self.sock.connect(name)
         self.sock.settimeout(self._reply_timeout_s)
 
 
@@ -45,6 +47,7 @@ def _connection(state_dir: Path, timeout_s: float | None) -> _UnixConnection:
     try:
         connection.connect()
     except OSError as error:
+        connection.close()
         raise NoNodeError(state_dir / "control.sock", error.strerror or str(error)) from error
     return connection
 

@@ -30,7 +30,6 @@ COMMANDS: dict[str, str] = {
 }
 """command -> one-line help; its module is `gateway.cli.<command>` with `configure(parser)` and `run(args) -> int`."""
 
-MODULES = {"try": "try_capture"}  # `try` is no name for a module
 EXIT_FAILED = 1
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; the unit does not restart on it
 EXIT_INTERRUPTED = 130
@@ -80,4 +79,4 @@ def build_parser(asked: str) -> argparse.ArgumentParser:
 
 
 def _module(command: str) -> Any:
-    return importlib.import_module(f"gateway.cli.{MODULES.get(command, command)}")
+    return importlib.import_module(f"gateway.cli.{command}")

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from gateway.config.fields import unit_of
+from gateway.config.positions import BARE_KEY
 from gateway.config.schema import Settings
 
 TYPE_NAMES = {str: "text", int: "whole number", float: "number", bool: "true or false"}
@@ -99,9 +100,14 @@ def toml_value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
     if isinstance(value, dict):
-        pairs = (f"{_quoted(name)} = {toml_value(item)}" for name, item in value.items())
+        pairs = (f"{toml_key(name)} = {toml_value(item)}" for name, item in value.items())
         return "{ " + ", ".join(pairs) + " }" if value else "{}"
     return _quoted(value) if isinstance(value, str) else str(value)
+
+
+def toml_key(name: str) -> str:
+    """Return a key as TOML writes it: bare where that is allowed."""
+    return name if BARE_KEY.fullmatch(name) else _quoted(name)
 
 
 def _quoted(text: str) -> str:
