@@ -1,0 +1,31 @@
+"""Shared parts of the bridge's tests."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from tests.unit.bridge.fakes import Bench
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+@pytest.fixture
+def running():
+    """Return a context manager that runs a service and ends it again."""
+
+    @contextlib.asynccontextmanager
+    async def run(*services):
+        tasks = [asyncio.get_running_loop().create_task(service.run()) for service in services]
+        try:
+            await asyncio.sleep(0.005)  # a service may start tasks of its own
+            yield tasks
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    return run
