@@ -31,6 +31,7 @@ class LagMeter:
             self._timer.cancel()
             self._timer = None
 
+    @property
     def lag_s(self) -> float:
         """Return the lag now: of the last tick, or of the one that is overdue."""
         overdue_s = self._loop.time() - self._due_s if self._loop is not None else 0.0

@@ -18,7 +18,7 @@ async def test_a_blocked_loop_shows_and_a_free_one_does_not() -> None:
     meter.start()
     await eventually(lambda: len(ticks) > 2)
     block(0.05)
-    assert meter.lag_s() > 0.03
+    assert meter.lag_s > 0.03
     await eventually(lambda: meter.worst_s > 0.03)
     meter.stop()
 
@@ -35,4 +35,4 @@ async def test_a_stopped_meter_ticks_no_more() -> None:
 
 
 def test_a_meter_that_never_started_knows_no_lag() -> None:
-    assert LagMeter().lag_s() == 0
+    assert LagMeter().lag_s == 0
