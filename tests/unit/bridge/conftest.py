@@ -4,8 +4,12 @@ import asyncio
 import contextlib
 
 import pytest
+from hypothesis import settings
 
 from tests.unit.bridge.fakes import Bench
+
+settings.register_profile("shared-machine", deadline=None)
+settings.load_profile("shared-machine")
 
 
 @pytest.fixture
