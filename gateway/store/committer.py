@@ -45,6 +45,7 @@ class Committer:
         self.commits = 0
         self.overdue_since: float | None = None  # monotonic; the watchdog looks at it
         self.is_closing = False
+        self.is_everything_due = False  # `prepare` functions then hold nothing back
         self._migrations = migrations
         self._page_size = page_size
         self._auto_vacuum = auto_vacuum
@@ -72,7 +73,7 @@ class Committer:
         """Commit what is left, checkpoint, close.  Whoever waits is answered first."""
         if self.is_closing:
             return
-        self.is_closing = True
+        self.is_closing = self.is_everything_due = True
         if self._timer is not None:
             self._timer.cancel()
         try:
@@ -127,6 +128,11 @@ class Committer:
             self._timer.cancel()
         self._timer = loop.call_at(due, self._wake)
 
+    def everything_within(self, seconds: float) -> None:
+        """Ask like `within`, and let the next commit hold what is not due yet as well: all of it, or none."""
+        self.is_everything_due = True
+        self.within(seconds)
+
     async def run(self) -> None:
         """Service: wait for the database to be lost, and raise why; groups commit without it."""
         await self._lost.wait()
@@ -156,6 +162,7 @@ class Committer:
         except BaseException as error:
             self._fail(error)
             raise
+        self.is_everything_due = self.is_closing
         self._group, self._waiting = self._waiting, []
         if not self._group and not prepared:
             self.overdue_since = None

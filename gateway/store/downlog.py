@@ -17,7 +17,7 @@ MOST_WAITING = 1000  # commands of one child; a command lives seven days at most
 class SqliteDownLog:
     """Matches `model.log_ports.DownLog` over log.db."""
 
-    def __init__(self, committer: Committer, *, clock: Clock) -> None:
+    def __init__(self, committer: Committer, clock: Clock) -> None:
         self._committer = committer
         self._clock = clock
 

@@ -54,7 +54,7 @@ def insert(
 class SqliteHistory:
     """Matches `model.ports.HistoryReader` over log.db."""
 
-    def __init__(self, committer: Committer, *, clock: Clock) -> None:
+    def __init__(self, committer: Committer, clock: Clock) -> None:
         self._committer = committer
         self._clock = clock
 

@@ -5,8 +5,8 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 
 from gateway.model import Command, CommandResult, RangeSet
+from gateway.model.log_ports import Spool
 from gateway.store.committer import Committer
-from gateway.store.spool import SqliteSpool
 from gateway.store.texts import command_of, command_text, ranges_of, ranges_text
 
 MOST_IDS = 10_000  # bounded by count, not age: a step of the clock must not forget an id
@@ -17,23 +17,23 @@ FINISH_WITHIN_S = 0.1
 class SqliteInbox:
     """Matches `model.log_ports.Inbox` over log.db."""
 
-    def __init__(self, committer: Committer, spool: SqliteSpool) -> None:
-        """Work beside the spool that carries the answers."""
+    def __init__(self, committer: Committer, spool: Spool) -> None:
+        """Work beside the opened spool that carries the answers; its log names this start."""
         self._committer = committer
-        self._spool = spool
+        self._start = spool.log
         self._finished: list[CommandResult] = []
         committer.on_commit(self._prepare, _nobody_waits)
 
     async def admit(self, command: Command, *, down_log: str, number: int) -> bool:
         """Commit a command before it is acknowledged; False if it was seen before."""
-        start = self._spool.log
+        start = self._start
 
         def work(connection: sqlite3.Connection) -> bool:
             is_new = _note_number(connection, down_log, number)
             if not is_new:
                 return False
             admitted = connection.execute(
-                "INSERT OR IGNORE INTO inbox (command_id, log, command) VALUES (?, ?, ?)",
+                "INSERT OR IGNORE INTO inbox (command_id, start, command) VALUES (?, ?, ?)",
                 (command.id, start, command_text(command)),
             )
             connection.execute(
@@ -48,15 +48,14 @@ class SqliteInbox:
     def finish(self, result: CommandResult) -> None:
         """Note the end of a command in the same commit that writes its answer (append that first)."""
         self._finished.append(result)
-        self._spool.write_at_next_commit()
-        self._committer.within(FINISH_WITHIN_S)
+        self._committer.everything_within(FINISH_WITHIN_S)
 
     async def unfinished(self) -> Sequence[Command]:
         """Return commands admitted before this start and never finished."""
-        start = self._spool.log
+        start = self._start
         rows = await self._committer.read(
             lambda c: c.execute(
-                "SELECT command FROM inbox WHERE command IS NOT NULL AND log <> ? ORDER BY id",
+                "SELECT command FROM inbox WHERE command IS NOT NULL AND start <> ? ORDER BY id",
                 (start,),
             ).fetchall()
         )

@@ -21,7 +21,7 @@ MOST_LOGS = 1000  # of one child (invariant I10)
 class SqliteRanges:
     """Matches `model.log_ports.Ranges` over log.db."""
 
-    def __init__(self, committer: Committer, *, clock: Clock) -> None:
+    def __init__(self, committer: Committer, clock: Clock) -> None:
         self._committer = committer
         self._clock = clock
 
@@ -53,7 +53,7 @@ class SqliteRanges:
             _check_fence(connection, node, fence)
             before = _taken(connection, node, block.log)
             if before.covers(block.first, block.last):
-                return Intake((), _receipt(connection, node, block.log, before))
+                return Intake((), _receipt(connection, node, block))
             fresh = [record for record in records if record.number not in before]
             refused = judge(fresh)
             accepted = [record for record in fresh if record.number not in refused]
@@ -61,7 +61,7 @@ class SqliteRanges:
             _put_taken(connection, node, block.log, taken)
             _put_refusals(connection, node, block.log, refused)
             history.insert(connection, node, block, accepted, now_ms)
-            return Intake(tuple(accepted), _receipt(connection, node, block.log, taken))
+            return Intake(tuple(accepted), _receipt(connection, node, block))
 
         return await asyncio.shield(self._committer.transaction(work))
 
@@ -77,7 +77,7 @@ class SqliteRanges:
             taken = before.union(numbers)
             _put_taken(connection, node, log, taken)
             _put_lost(connection, (node, log, reason), RangeSet.of(gaps))
-            return _receipt(connection, node, log, taken)
+            return Receipt(log, taken)
 
         return await asyncio.shield(self._committer.transaction(work))
 
@@ -191,14 +191,15 @@ def _put_lost(
     )
 
 
-def _receipt(
-    connection: sqlite3.Connection, node: DeviceUuid, log: str, taken: RangeSet
-) -> Receipt:
+def _receipt(connection: sqlite3.Connection, node: DeviceUuid, block: Block) -> Receipt:
+    """Return the answer for a block that is in the range: itself, and which of its records were refused."""
     rows = connection.execute(
-        "SELECT number, reason FROM refusals WHERE node = ? AND log = ? ORDER BY number",
-        (node, log),
+        "SELECT number, reason FROM refusals WHERE node = ? AND log = ? AND number BETWEEN ? AND ?"
+        " ORDER BY number",
+        (node, block.log, block.first, block.last),
     )
-    return Receipt(log, taken, {number: Refusal(reason) for number, reason in rows})
+    refused = {number: Refusal(reason) for number, reason in rows}
+    return Receipt(block.log, RangeSet(((block.first, block.last),)), refused)
 
 
 def _known(connection: sqlite3.Connection, node: DeviceUuid) -> dict[str, Taken]:

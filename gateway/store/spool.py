@@ -68,7 +68,6 @@ class SqliteSpool:
         self._on_sealed: list[Callable[[], None]] = []
         self._on_settled: list[Callable[[int], None]] = []
         self._told = 0
-        self._is_forced = False
         self._is_closed = False
         self._taken = self._refused = self._letters = self._corrupt = self._written_bytes = 0
         committer.on_commit(self._prepare, self._after)
@@ -89,7 +88,7 @@ class SqliteSpool:
             return
         self.seal()
         self._is_closed = True
-        self.write_at_next_commit()
+        self._committer.everything_within(0.0)
         last = self._memory.next - 1
         numbers = {str(device): n for device, n in self._memory.device_numbers.items()}
         position = self._own.position
@@ -128,10 +127,6 @@ class SqliteSpool:
     def on_settled(self, callback: Callable[[int], None]) -> None:
         """Call back with the number below which everything is committed or taken."""
         self._on_settled.append(callback)
-
-    def write_at_next_commit(self) -> None:
-        """Let the next commit hold everything appended so far, due or not."""
-        self._is_forced = True
 
     def anchor(self, anchor: Anchor) -> None:
         """Keep an anchor; it is written with the next blocks, which are what it is for."""
@@ -245,13 +240,12 @@ class SqliteSpool:
         due = self._memory.due()
         wait_s = due - asyncio.get_running_loop().time() if due is not None else None
         is_due = wait_s is not None and wait_s <= SLACK_S
-        if not (is_due or self._is_forced or self._committer.is_closing):
+        if not (is_due or self._committer.is_everything_due):
             if wait_s is not None:
                 self._committer.within(wait_s)
             if not self._anchors:
                 return None
             return self._writer([])
-        self._is_forced = False
         self.seal()
         return self._writer(self._memory.start_writing())
 

@@ -79,11 +79,11 @@ class SqliteLogStore:
         self._open_spool = spool
         self.spool: Spool = spool
         self.inbox: Inbox = SqliteInbox(self.committer, spool)
-        self.ranges: Ranges = SqliteRanges(self.committer, clock=self.clock)
-        self.downlog: DownLog = SqliteDownLog(self.committer, clock=self.clock)
+        self.ranges: Ranges = SqliteRanges(self.committer, self.clock)
+        self.downlog: DownLog = SqliteDownLog(self.committer, self.clock)
 
     async def commit(self) -> None:
-        self._open_spool.write_at_next_commit()
+        self.committer.everything_within(0)
         await self.committer.transaction(lambda connection: None)
 
     async def close(self) -> None:

@@ -75,7 +75,7 @@ CREATE TABLE anchors (                 -- node '': our own boots
 CREATE TABLE inbox (
   id INTEGER PRIMARY KEY,
   command_id TEXT NOT NULL UNIQUE,
-  log TEXT NOT NULL,                   -- the start that admitted it
+  start TEXT NOT NULL,                 -- the process that admitted it
   command TEXT,                        -- until it is finished
   outcome TEXT
 );
