@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import ConfigError
+from gateway.runtime.files import short_path
 
 if TYPE_CHECKING:
     import uvicorn
@@ -45,7 +46,8 @@ def unix_socket(path: Path) -> socket.socket:
     """Open the control socket, readable and writable by this user alone."""
     path.unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.bind(str(path))
+    with short_path(path) as name:
+        sock.bind(name)
     path.chmod(0o600)
     sock.listen(BACKLOG)
     sock.setblocking(False)
@@ -55,10 +57,10 @@ def unix_socket(path: Path) -> socket.socket:
 class HttpServer:
     """Service: serves one ASGI app on several sockets until cancelled."""
 
-    name = "http"
     required = False
 
-    def __init__(self, app: Any, sockets: list[socket.socket]) -> None:
+    def __init__(self, app: Any, sockets: list[socket.socket], *, name: str = "http") -> None:
+        self.name = name
         self._app = app
         self._sockets = sockets
 

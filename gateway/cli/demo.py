@@ -5,6 +5,8 @@ The parent is a process of its own with a state directory of its own, so that it
 
 import contextlib
 import os
+import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.app.client_file import password_file
+from gateway.app.lock import StateLock
 from gateway.app.ports_taken import any_free, holder, is_free
 from gateway.cli.control_client import NoNodeError, ask
 from gateway.errors import GatewayError
+from gateway.runtime.files import write_atomically
 
+MARK = "demo"
 BIND = "127.0.0.1"
 OWN_PORTS = (1883, 8080)  # MQTT, HTTP
 PARENT_PORTS = (11883, 18080)
@@ -35,6 +41,36 @@ class DemoPorts:
     def page(self) -> str:
         """Return the origin of the node's page."""
         return f"http://{BIND}:{self.http}"
+
+
+def fresh_state(state: Path) -> Path:
+    """Return a state directory that holds nothing but this demo; an earlier demo's is emptied.
+
+    Raises GatewayError GW-1813 where a node in earnest lives there: played-back devices must not reach it.
+    """
+    for folder in (state, cloud_state(state)):
+        if folder.exists() and any(folder.iterdir()):
+            if not (folder / MARK).exists():
+                raise GatewayError(
+                    f"{folder} belongs to a node that is no demo",
+                    code="GW-1813",
+                    hint="give the demo a directory of its own: gateway run --demo --state DIR",
+                )
+            StateLock(folder).release()  # says so when it still runs
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        (folder / MARK).write_text(
+            "made by `gateway run --demo`; emptied when the next demo starts\n"
+        )
+    password = password_file(state)
+    password.parent.mkdir(mode=0o700)
+    write_atomically(password, secrets.token_hex(16).encode() + b"\n")
+    return state
+
+
+def cloud_state(state: Path) -> Path:
+    """Return where the demo's parent keeps its state."""
+    return state.with_name(f"{state.name}-cloud")
 
 
 def choose(wanted: tuple[int, int]) -> DemoPorts:

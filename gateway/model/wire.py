@@ -9,10 +9,12 @@ from gateway.model.command import CODES, CommandResult
 from gateway.model.device import DeviceUuid
 from gateway.model.message import Message, MessageKind
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # made once, not per message
+
 
 def compact(value: object) -> bytes:
     """Return compact JSON as UTF-8: no spaces, no raw control characters, non-ASCII kept."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def iso(wall_ms: int) -> str:

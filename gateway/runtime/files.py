@@ -1,7 +1,12 @@
 """Files that survive a power cut: written beside, synced, renamed, and the folder synced too."""
 
+import contextlib
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+MOST_SOCKET_PATH_BYTES = 100  # struct sockaddr_un holds 108 on Linux, 104 on macOS
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -24,5 +29,19 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def short_path(path: Path) -> Iterator[str]:
+    """Within the block, give a name of a Unix socket that is short enough for the kernel (Linux)."""
+    text = str(path)
+    if len(text.encode()) <= MOST_SOCKET_PATH_BYTES or not sys.platform.startswith("linux"):
+        yield text
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
     finally:
         os.close(folder)

@@ -1,0 +1,146 @@
+"""The mesh and the broker of a node, joined: logins, ways out of the router, error frames, access records."""
+
+import logging
+from typing import TYPE_CHECKING
+
+from gateway import __version__
+from gateway.app.client_file import DEMO_USER, password_file
+from gateway.app.logins import LocalUsers, User, user_from_file
+from gateway.broker.limits import Limits
+from gateway.broker.server import Broker
+from gateway.config.problems import Parked
+from gateway.config.roles import grants_of
+from gateway.errors import ConfigError
+from gateway.mesh.access import UNKNOWN
+from gateway.mesh.build import Gatekeeping, Mesh
+from gateway.mesh.mqtt import MqttFace
+from gateway.mesh.registration import RegistrationMode
+from gateway.mesh.router import Router, Ways
+from gateway.model import Command, DeviceUuid, Message
+from gateway.model.whitelist import may
+from gateway.mqtt.ports import Publish, Session
+
+if TYPE_CHECKING:
+    from gateway.app.parts import Parts
+
+log = logging.getLogger(__name__)
+
+DEMO_ROLES = ("home", "monitor")
+
+
+class Meshing:
+    """The mesh, its router, and the broker that carries both."""
+
+    def __init__(self, parts: "Parts") -> None:
+        self._parts = parts
+        settings = parts.settings
+        self.users = LocalUsers(self._users())
+        self.mesh = Mesh(
+            parts.stores.devices,
+            parts.stores.tokens,
+            clock=parts.clock,
+            ways=Ways(
+                spool=self._spool,
+                dispatch=self._dispatch,
+                send_down=self._send_down,
+                is_brought=self._is_brought,
+                child_of=self._child_of,
+                observed_ms=parts.times.observed_ms,
+            ),
+            gatekeeping=Gatekeeping(
+                RegistrationMode(settings.mesh.registration),
+                parts.who.pepper,
+                is_child=self._is_child,
+                redeem=self._redeem,
+                other=self.users,
+            ),
+        )
+        limits = settings.mqtt.limits
+        self.broker = Broker(
+            self.mesh.authenticator,
+            limits=Limits(
+                connections=limits.most_connections,
+                packet_bytes=limits.most_packet_bytes,
+                connect_s=limits.connect_timeout_s,
+                unsent_bytes=limits.most_queued_bytes,
+                keep_alive_s=limits.most_keep_alive_s,
+            ),
+            on_refused=self._refused,
+            version=__version__,
+        )
+        self.face: MqttFace | None = None
+
+    @property
+    def router(self) -> Router:
+        """Return the one way in."""
+        return self.mesh.router
+
+    def open(self) -> None:
+        """Claim the mesh's topics; acknowledgements leave as the spool settles."""
+        self.face = self.mesh.serve_mqtt(self.broker)
+        self._parts.stores.spool.on_settled(self.broker.settled)
+        if self.mesh.registration.mode is RegistrationMode.OPEN:
+            log.warning("anybody may register devices here: mesh.registration is open")
+
+    def may(self, actor: DeviceUuid, device: DeviceUuid, list_name: str) -> bool:
+        """Return whether a list of a device admits an actor; an unread record denies."""
+        record = self.mesh.access.known(device)
+        return record is not UNKNOWN and may(actor, record, list_name)
+
+    def invalidate(self, uuid: DeviceUuid) -> None:
+        """Forget what is known of a device that was written by another way, and read it again."""
+        self.mesh.access.invalidate(uuid)
+        self.mesh.access.want((uuid,))
+
+    # The router is made before the parts it sends to, so these look them up when they are called.
+
+    def _dispatch(self, command: Command) -> None:
+        self._parts.dispatcher.send(command)
+
+    def _send_down(self, child: DeviceUuid, command: Command) -> None:
+        self._parts.uplinking.server.send_down(child, command)
+
+    def _is_brought(self, uuid: DeviceUuid) -> bool:
+        return uuid in self._parts.intake.devices.by_uuid
+
+    def _child_of(self, uuid: DeviceUuid) -> DeviceUuid | None:
+        return self._parts.uplinking.server.child_of(uuid)
+
+    def _is_child(self, uuid: DeviceUuid) -> bool:
+        return self._parts.uplinking.server.is_child(uuid)
+
+    async def _redeem(self, node: DeviceUuid, code: str) -> bool:
+        return await self._parts.uplinking.server.redeem(node, code)
+
+    def _refused(self, session: Session, publish: Publish, reason: str) -> None:
+        if self.face is not None:
+            self.face.refused(session, publish, reason)
+
+    def _spool(self, message: Message, waiting: bool) -> int:  # noqa: FBT001 - the router's shape
+        """Keep what must go up; a node without a parent keeps nothing."""
+        if not self._parts.uplinking.has_parent:
+            return 0
+        return self._parts.stores.spool.append(message, waiting=waiting)
+
+    def _users(self) -> dict[str, User]:
+        users: dict[str, User] = {}
+        mqtt = self._parts.settings.mqtt
+        for item in mqtt.users:
+            try:
+                users[item.name] = user_from_file(
+                    item.name,
+                    self._parts.loaded.resolve(item.password_file),
+                    grants_of(item.roles, mqtt.roles),
+                    frozenset(item.roles),
+                )
+            except ConfigError as error:
+                what = f"mqtt user {item.name}"
+                self._parts.park(Parked(what, error.code, error.text, error.hint))
+        if self._parts.options.is_demo:
+            users[DEMO_USER] = user_from_file(
+                DEMO_USER,
+                password_file(self._parts.options.state_dir),
+                grants_of(DEMO_ROLES, ()),
+                frozenset(DEMO_ROLES),
+            )
+        return users
