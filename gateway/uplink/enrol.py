@@ -64,21 +64,17 @@ class Enrolment:
         await self._ports.children.invite(code_hash(code), owner, expires_ms)
         return expires_ms
 
-    async def redeem(self, node: DeviceUuid, code: bytes) -> bool:
+    async def redeem(self, node: DeviceUuid, code: str) -> bool:
         """Use an invitation up for a node that connects with it as its password.
 
         False where the code is no good, and where the uuid belongs to something else than a child of the
         same owner: an invitation is no way to take a device over.
         """
         now_ms = self._clock.wall_ms()
-        try:
-            hashed = code_hash(code.decode("ascii"))
-        except UnicodeDecodeError:
-            return False
         is_known = node in self.owners
         if not is_known and await self._ports.devices.get(node) is not None:
             return False
-        accepted, owner = await self._ports.children.redeem(hashed, node, now_ms)
+        accepted, owner = await self._ports.children.redeem(code_hash(code), node, now_ms)
         if not accepted or (is_known and self.owners[node] != owner):
             return False
         self._joining[node] = (owner, now_ms + VALID_MS)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.errors import MalformedFrameError
+from gateway.errors import MalformedFrameError, StoreFullError
 from gateway.model.clock import Clock
 from gateway.model.command import Command
 from gateway.model.device import DeviceUuid
@@ -89,6 +89,7 @@ class UplinkServer:
         self._last_seen: dict[DeviceUuid, int] = {}
         self._duplicates: dict[DeviceUuid, int] = {}
         self.malformed = 0
+        self.dropped_commands = 0  # too many waited already
         broker.claim(CLAIM, self._published)
         broker.observe(self)
 
@@ -121,7 +122,7 @@ class UplinkServer:
         """Return whether a gateway is a child of this node (for the authenticator)."""
         return node in self.enrolment.owners
 
-    async def redeem(self, node: DeviceUuid, code: bytes) -> bool:
+    async def redeem(self, node: DeviceUuid, code: str) -> bool:
         """Return whether a CONNECT with this password may open a joining CHILD session."""
         return await self.enrolment.redeem(node, code)
 
@@ -234,7 +235,13 @@ class UplinkServer:
     async def _send_waiting(self) -> None:
         while self._down:
             node, command, deadline_wall_ms = self._down[0]
-            kept = await self._downlog.append(node, command, deadline_wall_ms)
+            try:
+                kept = await self._downlog.append(node, command, deadline_wall_ms)
+            except StoreFullError as error:
+                log.warning("command dropped", extra={"node": node, "code": error.code})
+                self.dropped_commands += 1
+                self._down.popleft()
+                continue
             self._down.popleft()
             for session in self._sessions.values():
                 if session.node == node and session.is_open:

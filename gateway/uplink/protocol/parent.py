@@ -5,6 +5,7 @@
 A block is acknowledged only by the `Took` that says it is on disk.  Our own faults are NACKs, never refusals.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -90,6 +91,8 @@ class ParentMachine:
         # of the next, into "taken" (found by the simulator).
         self._unconfirmed: dict[str, dict[int, Refusal]] = {}
         self._waiting_bytes = 0
+        self._applying = 0  # REGISTERs that are not applied yet: the blocks behind them wait
+        self._behind: deque[fr.BlockFrame] = deque()
         self._closed_logs: set[str] = set()
         self._strikes: dict[tuple[str, int], int] = {}
         self._lacking: set[tuple[str, int]] = set()  # blocks NACKed until their senders are known
@@ -106,8 +109,8 @@ class ParentMachine:
             Tick: self._tick,
         }
         self._frames: Mapping[type[Any], Callable[[Any, Now], list[ParentEffect]]] = {
-            fr.Register: lambda frame, _: [Apply(frame)],
-            fr.BlockFrame: self._block,
+            fr.Register: self._register,
+            fr.BlockFrame: self._block_in_turn,
             fr.Void: self._void,
             fr.AnchorFrame: lambda frame, _: [TakeAnchor(frame.anchor)],
             fr.End: self._end,
@@ -183,14 +186,33 @@ class ParentMachine:
             effects.extend(self._send_command(command, now))
         return effects
 
-    def _applied(self, event: Applied, _: Now) -> list[ParentEffect]:
+    def _register(self, frame: fr.Register, _: Now) -> list[ParentEffect]:
+        self._applying += 1
+        return [Apply(frame)]
+
+    def _applied(self, event: Applied, now: Now) -> list[ParentEffect]:
+        self._applying -= 1
+        effects: list[ParentEffect] = []
         digest = event.request.register.digest
-        if not digest:
-            return []
-        self._registered = True
-        return [Send(fr.Registered(digest, event.refused))]
+        if digest:
+            self._registered = True
+            effects.append(Send(fr.Registered(digest, event.refused)))
+        while self._behind and not self._applying:
+            frame = self._behind.popleft()
+            self._waiting_bytes -= len(frame.block.data)
+            effects.extend(self._block(frame, now))
+        return effects
 
     # ---- blocks ----
+
+    def _block_in_turn(self, frame: fr.BlockFrame, now: Now) -> list[ParentEffect]:
+        if not self._applying:
+            return self._block(frame, now)
+        if self._waiting_bytes > MOST_WAITING_BYTES:
+            return [Close("blocks far beyond the credit")]
+        self._behind.append(frame)
+        self._waiting_bytes += len(frame.block.data)
+        return []
 
     def _block(self, frame: fr.BlockFrame, _: Now) -> list[ParentEffect]:
         block = frame.block
