@@ -128,7 +128,7 @@ async def test_a_will_is_judged_again_when_it_fires() -> None:
 
 
 async def test_no_will_after_a_disconnect() -> None:
-    async with running() as (broker, port):
+    async with running() as (_, port):
         watcher = await RawClient.login(port, "admin", "watcher")
         await watcher.subscribed("wills")
         client = await RawClient.login(port, "admin", will=("wills", b"gone", 0))
