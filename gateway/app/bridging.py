@@ -22,8 +22,6 @@ from gateway.model import Clock
 from gateway.runtime.supervisor import Service
 
 CAPTURES = "drivers.captures"
-SIMULATED = "simulated"
-TICK = b"tick\n"
 
 
 class Bridge:
@@ -51,7 +49,7 @@ class Bridge:
             self._ble(loaded.settings.ble, own)
 
     def play_back(self) -> None:
-        """Add the demo's devices: captures at the pace of the real device, and two that move."""
+        """Add the demo's devices: captures at the pace of the real device (the simulated one ticks)."""
         by_driver: dict[str, list[Capture]] = {}
         for name in ("serial.json", "ble.json"):
             text = importlib.resources.files(CAPTURES).joinpath(name).read_text("utf-8")
@@ -61,12 +59,6 @@ class Bridge:
         for driver, captures in by_driver.items():
             with self._parking(f"demo {driver}"):
                 self._replay(self._drivers.get(driver), captures)
-        with self._parking(f"demo {SIMULATED}"):
-            driver_ = self._drivers.get(SIMULATED)
-            settings = ReplaySettings(
-                "demo-simulated", "serial:demo", driver_.replay_period_ms, echo="none"
-            )
-            self._host(Replay([TICK], settings, self._clock), driver_, {}, is_demo=True)
 
     def state(self) -> list[dict[str, object]]:
         """Return every link as `status` shows it."""
