@@ -163,7 +163,8 @@ class Connection(asyncio.Protocol):
     # ---- packets ----
 
     def _limit(self) -> int:
-        return self.broker.limits.packet_bytes if self.session is not None else CONNECT_BYTES
+        most = self.broker.limits.packet_bytes
+        return most if self.session is not None else min(most, CONNECT_BYTES)
 
     def _process(self, data: bytes) -> None:
         frames, used, need = split(data, self._limit())

@@ -27,4 +27,3 @@ class Limits:
     unsent_bytes: int = 1 << 20  # per client, then QoS 0 is dropped and QoS 1 queued
     keep_alive_s: int = 0  # longest honoured; 0: what the client asks, for ever if it asks for none
     drop: DropPolicy = DropPolicy.OLDEST
-    client_buckets: int = 4096  # addresses, identities and topics remembered for budgets and logs

@@ -168,9 +168,9 @@ class Broker:
         if was_full is bool(self.full):
             return
         for connection in list(self.connections):
-            if self.full:
+            if self.full and connection.session is not None:
                 connection.hold(Hold.SHARED)
-            else:
+            elif not self.full:
                 connection.release(Hold.SHARED)
 
     async def run(self) -> None:
@@ -228,8 +228,6 @@ class Broker:
         connection.seen_at = self.now()
         if len(self.connections) > self.limits.connections + OVERFLOW_CONNECTIONS:
             connection.end("far above the connection limit")
-        elif self.full:
-            connection.hold(Hold.SHARED)
 
     def received(self, size: int) -> None:
         """Count input."""
@@ -237,7 +235,9 @@ class Broker:
         self.routing.received(size)
 
     def opened(self, connection: Connection) -> None:
-        """Tell observers of a session that may now send and receive."""
+        """Tell observers of a session that may now send and receive; logging in is never paused."""
+        if self.full:
+            connection.hold(Hold.SHARED)
         if connection.principal.kind in MESH_KINDS:
             for observer in self._observers:
                 observer.opened(connection)

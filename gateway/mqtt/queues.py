@@ -24,10 +24,10 @@ class BoundedQueue:
         self.max_bytes = max_bytes
         self.policy = policy
         self.bytes = 0
-        self._items: deque[Waiting] = deque()
+        self._items: deque[Waiting] | None = None  # 600 bytes that most clients never need
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._items) if self._items else 0
 
     def push(self, head: bytes, payload: bytes) -> int:
         """Add a message; return how many were dropped for it (itself included)."""
@@ -35,17 +35,21 @@ class BoundedQueue:
         if size > self.max_bytes:
             return 1
         dropped = 0
-        while len(self._items) >= self.max_count or self.bytes + size > self.max_bytes:
+        items = self._items
+        if items is None:
+            items = self._items = deque()
+        while len(items) >= self.max_count or self.bytes + size > self.max_bytes:
             if self.policy is DropPolicy.NEWEST:
                 return 1
             self.pop()
             dropped += 1
-        self._items.append((head, payload))
+        items.append((head, payload))
         self.bytes += size
         return dropped
 
     def pop(self) -> Waiting:
-        """Take the oldest message."""
+        """Take the oldest message; there must be one."""
+        assert self._items is not None
         item = self._items.popleft()
         self.bytes -= len(item[0]) + len(item[1])
         return item

@@ -1,10 +1,14 @@
 """Connections: broken packets end them, pauses keep order, nothing deadlocks."""
 
 import asyncio
+import socket
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.broker.limits import LOOK_AHEAD_BYTES, Limits
+from gateway.broker.server import Broker
 from gateway.mqtt.ports import (
     CONSUMED,
     ROUTED,
@@ -20,6 +24,7 @@ from tests.fakes.mqtt_broker import (
     CHILD,
     DEVICE,
     RawClient,
+    authenticate,
     connect,
     packet,
     publish,
@@ -273,6 +278,45 @@ async def test_while_a_shared_resource_is_full_readers_pause_and_pings_are_answe
         assert await client.is_quiet()
         broker.throttle("spool", is_full=False)
         assert await client.read() == (0x40, b"\0\1")
+
+
+async def test_while_a_shared_resource_is_full_clients_still_log_in() -> None:
+    async with running() as (broker, port):
+        broker.throttle("spool", is_full=True)
+        client = await RawClient.login(port, "admin")
+        client.send(publish("a", b"x", 1, 1))
+        assert await client.is_quiet()
+        broker.throttle("spool", is_full=False)
+        assert await client.read() == (0x40, b"\0\1")
+
+
+PACKETS = st.builds(packet, st.integers(0, 255), st.binary(max_size=30))
+
+
+@given(st.lists(PACKETS | st.binary(max_size=40), max_size=5), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_no_garbage_raises_or_outlives_its_connection(chunks: list[bytes], logged_in: bool) -> None:
+    asyncio.run(_garbage(chunks, logged_in))
+
+
+async def _garbage(chunks: list[bytes], logged_in: bool) -> None:
+    broker = Broker(authenticate)
+    connection = broker.accept("test")
+    reader, writer = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    errors: list[object] = []
+    loop.set_exception_handler(lambda _, context: errors.append(context))
+    with reader, writer:
+        transport, _ = await loop.create_connection(lambda: connection, sock=reader)
+        if logged_in:
+            connection.data_received(connect("admin"))
+        for chunk in chunks:
+            connection.data_received(chunk)
+        transport.abort()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not broker.connections
+        assert errors == []
 
 
 async def test_a_slow_subscriber_costs_bounded_memory_and_delays_nobody() -> None:
