@@ -72,9 +72,7 @@ class MqttSession:
         self.is_behind = True
         self.inflight: dict[int, tuple[bytes, bytes]] = {}
         self.queue = BoundedQueue(QUEUE_COUNT, QUEUE_BYTES, policy)
-        self.acks: deque[tuple[int, bytes, int]] = (
-            deque()
-        )  # (settle number, packet, bytes it holds)
+        self.acks: list[tuple[int, bytes, int]] = []  # (settle number, packet, bytes it holds)
         self.unacked_bytes = 0
         self.received: dict[int, int] = {}  # QoS 2 packet id -> settle number
         self.subscriptions: set[str] = set()  # filters in the trie
