@@ -5,6 +5,7 @@ with one QoS 1 message in flight each.  fanout0: 1 publisher, 20 subscribers.  1
 """
 
 import asyncio
+import functools
 import json
 import sys
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ async def main(port: int, name: str, count: int) -> None:
     clients = []
     for number in range(load.publishers + load.subscribers):
         _, client = await loop.create_connection(
-            lambda number=number: Client(number, woken), "127.0.0.1", port
+            functools.partial(Client, number, woken), "127.0.0.1", port
         )
         await client.answered.wait()
         clients.append(client)
