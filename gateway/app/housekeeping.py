@@ -5,11 +5,14 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from gateway.app.live import Live
 from gateway.model.wire import compact
 from gateway.runtime.clock import AnchorWatch
 
 HEALTH_TOPIC = "gateway/health"
 HEALTH_EVERY_S = 60.0
+WATCHED_S = 0.5
+UNWATCHED_S = 2.0
 LOOK_EVERY_S = 5.0  # a step of the clock is noticed within this time
 
 
@@ -72,3 +75,26 @@ class PortNews:
                     "suggestion": event.suggestion,
                 }
             )
+
+
+class UplinkNews:
+    """Service: tells viewers how the line and the log are, whenever that changed."""
+
+    name = "uplink-news"
+    required = False
+
+    def __init__(self, live: Live, state: Callable[[], dict[str, Any]]) -> None:
+        self._live = live
+        self._state = state
+
+    async def run(self) -> None:
+        """Look twice a second while somebody watches, else every two seconds."""
+        told: dict[str, Any] = {}
+        while True:
+            await asyncio.sleep(WATCHED_S if self._live.viewers else UNWATCHED_S)
+            if self._live.viewers:
+                state = self._state()
+                seen = {key: value for key, value in state.items() if key != "oldest_s"}
+                if seen != told:
+                    told = seen
+                    self._live.tell("uplink", state)

@@ -84,6 +84,9 @@ class Live:
     ) -> None:
         """Note observed values; late ones are told, but last values only move forward in time."""
         seen = self.devices.get(uuid)
+        if seen is None:  # its document is still on the way: shown by its uuid until then
+            self.know(Seen(uuid, uuid[:8], uuid[:8]))
+            seen = self.devices.get(uuid)
         if seen is None:
             return
         if not late:

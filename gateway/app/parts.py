@@ -10,7 +10,7 @@ from typing import Any
 from gateway import __version__
 from gateway.app.bridging import Bridge
 from gateway.app.faces import Faces
-from gateway.app.housekeeping import ClockWatch, HealthTopic, PortNews
+from gateway.app.housekeeping import ClockWatch, HealthTopic, PortNews, UplinkNews
 from gateway.app.identity import NodeIdentity
 from gateway.app.live import Live, described
 from gateway.app.meshing import Meshing
@@ -145,6 +145,7 @@ class Parts:
             *self.bridge.services,
             HealthTopic(self._figures, self.publish),
             PortNews(self._port_news),
+            UplinkNews(self.live, self.uplink_state),
             *self.faces.services,
         ]
 

@@ -120,8 +120,9 @@ def _tab(profile: Path) -> str:
         with contextlib.suppress(OSError, ValueError, StopIteration):
             port = int((profile / "DevToolsActivePort").read_text().splitlines()[0])
             asked = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            asked.request("GET", "/json")
-            pages = json.loads(asked.getresponse().read())
+            with contextlib.closing(asked):
+                asked.request("GET", "/json")
+                pages = json.loads(asked.getresponse().read())
             return str(next(p["webSocketDebuggerUrl"] for p in pages if p["type"] == "page"))
         time.sleep(0.1)
     raise AssertionError("the browser does not start")
