@@ -89,7 +89,8 @@ class Live:
             seen = self.devices.get(uuid)
         if seen is None:
             return
-        if not late:
+        newest = seen.last_seen_ms
+        if not late or newest is None or (at_ms is not None and at_ms > newest):
             seen.last_seen_ms = at_ms
             for quantity, (value, unit) in values.items():
                 seen.values[quantity] = (value, unit, at_ms)

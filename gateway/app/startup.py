@@ -24,13 +24,14 @@ def load_configuration(path: Path | None, state_dir: Path) -> Loaded:
 
     Raises ConfigError where there is no copy either.
     """
-    drivers = discover()
     copies = LastGood(state_dir / COPIES, write_atomically)
     try:
+        # Twice: which drivers may be loaded to judge their tables stands in the file itself.
+        drivers = discover(load(path).settings.drivers.allow)
         return load(path, check=_checker(drivers))
     except ConfigError as error:
         for copy in copies.copies():
-            return _from_copy(copy, error, drivers)
+            return _from_copy(copy, error)
         raise
 
 
@@ -44,8 +45,10 @@ def keep_copy(loaded: Loaded, state_dir: Path) -> None:
         log.warning("no copy of the configuration kept", extra={"error": str(error)})
 
 
-def _from_copy(copy: Path, error: ConfigError, drivers: Drivers) -> Loaded:
-    loaded = parse(copy.read_text("utf-8"), copy, check=_checker(drivers))
+def _from_copy(copy: Path, error: ConfigError) -> Loaded:
+    text = copy.read_text("utf-8")
+    drivers = discover(parse(text, copy).settings.drivers.allow)
+    loaded = parse(text, copy, check=_checker(drivers))
     row = Parked("configuration", error.code, f"{error.text}; running on {copy}", error.hint)
     return Loaded(
         loaded.settings,

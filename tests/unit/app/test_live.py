@@ -45,12 +45,14 @@ async def test_a_viewer_that_does_not_read_costs_a_bounded_queue_and_starts_agai
     await stream.aclose()
 
 
-def test_late_readings_never_move_last_values():
+def test_late_readings_move_last_values_forward_only():
     hub = live()
     hub.reading(UUID, {"temperature": (21.5, "Cel")}, 5000)
     hub.reading(UUID, {"temperature": (3.0, "Cel")}, 1000, late=True)
     assert hub.devices[UUID].values["temperature"] == (21.5, "Cel", 5000)
     assert hub.devices[UUID].last_seen_ms == 5000
+    hub.reading(UUID, {"temperature": (22.0, "Cel")}, 6000, late=True)
+    assert hub.devices[UUID].values["temperature"] == (22.0, "Cel", 6000)
 
 
 def test_a_trend_keeps_only_the_newest_points():
