@@ -105,6 +105,7 @@ def _admit(connection: Connection, asked: Connect, principal: Principal) -> None
         return
     rival = broker.registry.live.get(key)
     if rival is not None:
+        broker.taken_over += 1
         broker.registry.taken_over(principal.name, broker.now())
         rival.end("taken over")
     session = broker.registry.take_kept(key) if keep else None

@@ -74,6 +74,7 @@ async def test_two_machines_with_one_identity_are_reported() -> None:
         for _ in range(8):
             await RawClient.login(port, "admin", "same")
         assert broker.stats()["cloned_identities"] == 1
+        assert broker.stats()["taken_over"] == 7
 
 
 async def test_a_device_has_at_most_sixteen_sessions() -> None:
