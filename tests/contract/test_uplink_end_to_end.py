@@ -1,5 +1,7 @@
 """Child and parent over a real broker, real paho and real SQLite: outages, restarts, refusals, commands."""
 
+import shutil
+
 import pytest
 
 from gateway.errors import BadTokenError
@@ -217,3 +219,17 @@ async def test_the_parent_knows_its_children(site, edge):
     assert [(row["node"], row["owner"], row["online"]) for row in state] == [(EDGE, OWNER, True)]
     edge.uplink.cut(True)
     await eventually(lambda: not site.server.children_state()[0]["online"])
+
+
+async def test_a_copy_of_a_gateway_is_refused_while_the_first_one_answers(site, edge, tmp_path):
+    await eventually(lambda: edge.uplink.is_online)
+    shutil.copytree(tmp_path / "edge", tmp_path / "copy")
+    copy = Edge(tmp_path / "copy")
+    await copy.start()
+    try:
+        await eventually(lambda: copy.uplink.state()["state"] == "refused")
+        assert "another gateway" in copy.uplink.state()["reason"]
+        assert edge.uplink.is_online
+        assert site.server.children_state()[0]["duplicates"] >= 1
+    finally:
+        await copy.stop()

@@ -14,7 +14,6 @@ from typing import Any
 from gateway.errors import MalformedFrameError
 from gateway.model.block import Block, unpack
 from gateway.model.device import DeviceUuid
-from gateway.model.log_ports import DownCommand
 from gateway.model.message import Refusal
 from gateway.model.ranges import RangeSet
 from gateway.uplink.protocol import frames as fr
@@ -33,9 +32,9 @@ from gateway.uplink.protocol.effects import (
     SettleDown,
     Take,
     TakeAnchor,
-    Timer,
 )
 from gateway.uplink.protocol.judging import Speaker, placeholders, refusals, unknown_senders
+from gateway.uplink.protocol.parent_commands import CommandsDown
 from gateway.uplink.protocol.parent_events import (
     Applied,
     CommandKept,
@@ -50,7 +49,6 @@ from gateway.uplink.protocol.parent_events import (
 STRIKES = 3  # times a block may fail before its records are judged one by one, or it is set aside
 RETRY_MS = 2_000
 SOON_MS = 50
-REPEAT_COMMAND_MS = 5_000
 MOST_UNCONFIRMED = 8_192  # refusals of one log that a child has not confirmed: what fits one TAKEN
 MOST_WAITING_BYTES = (
     4 << 20
@@ -97,7 +95,7 @@ class ParentMachine:
         self._strikes: dict[tuple[str, int], int] = {}
         self._lacking: set[tuple[str, int]] = set()  # blocks NACKed until their senders are known
         self._registered = False  # a whole set came after the newest such NACK
-        self._commands: dict[tuple[str, int], tuple[DownCommand, int]] = {}
+        self._commands = CommandsDown()
         self.refused_records = 0
         self._handlers: Mapping[type[Any], Callable[[Any, Now], list[ParentEffect]]] = {
             Received: self._received,
@@ -183,7 +181,7 @@ class ParentMachine:
         )
         effects: list[ParentEffect] = [Send(welcome)]
         for command in event.commands:
-            effects.extend(self._send_command(command, now))
+            effects.extend(self._commands.send(command, self.hello.store_id, now))
         return effects
 
     def _register(self, frame: fr.Register, _: Now) -> list[ParentEffect]:
@@ -324,42 +322,16 @@ class ParentMachine:
     # ---- commands ----
 
     def _command_kept(self, event: CommandKept, now: Now) -> list[ParentEffect]:
-        return self._send_command(event.command, now) if self.phase is Phase.OPEN else []
-
-    def _send_command(self, kept: DownCommand, now: Now) -> list[ParentEffect]:
-        assert self.hello is not None
-        self._commands[kept.down_log, kept.number] = (kept, now.uptime_ms)
-        command = kept.command
-        frame = fr.CommandFrame(
-            kept.down_log,
-            kept.number,
-            self.hello.store_id,
-            command.id,
-            command.device,
-            command.actor,
-            command.action,
-            command.params,
-            kept.deadline_wall_ms,
-            command.respond_to,
-        )
-        return [Send(frame), Timer(now.uptime_ms + REPEAT_COMMAND_MS)]
+        if self.phase is not Phase.OPEN or self.hello is None:
+            return []
+        return self._commands.send(event.command, self.hello.store_id, now)
 
     def _down_taken(self, frame: fr.DownTaken, _: Now) -> list[ParentEffect]:
-        for down_log, number in list(self._commands):
-            if down_log == frame.down_log and number in frame.ranges:
-                del self._commands[down_log, number]
+        self._commands.taken(frame.down_log, frame.ranges)
         return [SettleDown(frame.down_log, frame.ranges)]
 
     def _tick(self, _: Tick, now: Now) -> list[ParentEffect]:
-        effects: list[ParentEffect] = []
-        for place, (kept, sent_ms) in list(self._commands.items()):
-            if kept.deadline_wall_ms <= now.wall_ms:
-                del self._commands[place]
-            elif now.uptime_ms >= sent_ms + REPEAT_COMMAND_MS:
-                effects.extend(self._send_command(kept, now))
-        if self._commands and not effects:
-            effects.append(Timer(now.uptime_ms + REPEAT_COMMAND_MS))
-        return effects
+        return self._commands.repeat(self.hello.store_id, now) if self.hello is not None else []
 
 
 def _all_malformed(block: Block) -> dict[int, Refusal]:

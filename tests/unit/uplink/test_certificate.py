@@ -1,0 +1,30 @@
+"""The node's own certificate."""
+
+import pytest
+
+from gateway.errors import ConfigError
+from gateway.uplink.certificate import own_fingerprint, server_context
+
+
+def test_it_is_made_once_with_a_private_key_file(tmp_path):
+    server_context(tmp_path)
+    pin = own_fingerprint(tmp_path)
+    server_context(tmp_path)
+    assert own_fingerprint(tmp_path) == pin
+    assert len(pin) == 64
+    assert (tmp_path / "secrets" / "node.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_missing_half_is_never_made_anew(tmp_path):
+    server_context(tmp_path)
+    (tmp_path / "secrets" / "node.key").unlink()
+    with pytest.raises(ConfigError, match=r"node\.key") as caught:
+        server_context(tmp_path)
+    assert caught.value.code == "GW-1612"
+
+
+def test_a_damaged_certificate_is_named(tmp_path):
+    server_context(tmp_path)
+    (tmp_path / "tls" / "node.crt").write_text("nothing")
+    with pytest.raises(ConfigError):
+        server_context(tmp_path)
