@@ -1,5 +1,6 @@
 """Real gateways as processes of their own, on free ports of this machine; for e2e tests, benches and soaks."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -14,6 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.cli.control_client import NoNodeError, ask
+from gateway.model import DeviceUuid
+from gateway.runtime.clock import SystemClock
+from gateway.store.committer import Committer
+from gateway.store.history import SqliteHistory
 
 START_S = 30.0
 STOP_S = 15.0
@@ -188,6 +193,53 @@ class Node:
         raise AssertionError(
             f"not within {seconds} s: {what}\n{json.dumps(status, indent=1)}\n{self.log[-4000:]}"
         )
+
+
+def join(child: Node, parent: Node, *, owner: str | None = None) -> None:
+    """Make `child` a child of `parent` as people do, with the line of `gateway mesh invite`; waits until it is online."""
+    asked = ("--owner", owner) if owner is not None else ()
+    invited = parent.run("mesh", "invite", *asked)
+    assert invited.returncode == 0, invited
+    joined = child.run("join", "-", stdin=invited.stdout)
+    assert joined.returncode == 0, joined
+    wait_online(child)
+
+
+def wait_online(child: Node, *, seconds: float = 20.0) -> None:
+    """Return once the line to the parent stands."""
+    child.wait(
+        lambda status: status["uplink"]["state"] == "online", seconds=seconds, what="uplink online"
+    )
+
+
+def wait_drained(child: Node, *, seconds: float = 20.0) -> None:
+    """Return once nothing waits for the parent any more."""
+    child.wait(
+        lambda status: (
+            status["uplink"]["state"] == "online" and status["uplink"]["depth_records"] == 0
+        ),
+        seconds=seconds,
+        what="the log drained",
+    )
+
+
+def history(node: Node, uuid: str, *, limit: int = 10_000) -> list[dict[str, Any]]:
+    """Return the readings of a child's device that a stopped parent holds on disk, in the order of arrival."""
+
+    async def read() -> list[dict[str, Any]]:
+        committer = Committer(node.state / "log.db", "log", auto_vacuum=True)
+        await committer.open()
+        try:
+            history = SqliteHistory(committer, SystemClock())
+            found = await history.readings(
+                DeviceUuid(uuid), start_ms=None, finish_ms=None, limit=limit
+            )
+            return [dict(document) for document in found]
+        finally:
+            await committer.close()
+
+    assert node.process is None, "stop the node first"
+    return asyncio.run(read())
 
 
 def cpu_s(pid: int) -> float:
