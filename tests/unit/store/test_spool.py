@@ -1,6 +1,7 @@
 """What only the SQLite spool does: damage on disk, what it writes, and when."""
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -96,6 +97,18 @@ async def test_a_refused_record_in_a_damaged_block_leaves_no_letter(log: Log) ->
     await log.spool.settle(receipt)
     assert list(await log.spool.dead_letters()) == []
     assert log.spool.usage().records == 0
+
+
+async def test_settled_is_told_when_it_is_on_disk_and_not_before(log: Log) -> None:
+    on_disk: list[int] = []
+
+    def count(through: int) -> None:
+        with contextlib.closing(sqlite3.connect(log.committer.path)) as other:
+            on_disk.append(other.execute("SELECT max(last) FROM blocks").fetchone()[0])
+
+    log.spool.on_settled(count)
+    await log.write("a", "b")
+    assert on_disk == [2]
 
 
 async def test_a_commit_for_others_leaves_young_blocks_alone(log: Log) -> None:
