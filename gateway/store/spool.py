@@ -16,7 +16,7 @@ from gateway.model import Anchor, Clock, DeviceUuid, Message, RangeSet, Receipt,
 from gateway.model.block import Block, Record
 from gateway.model.log_ports import LogState, Usage
 from gateway.store import anchors as anchor_rows
-from gateway.store import dead_letters
+from gateway.store import dead_letters, spool_damage
 from gateway.store import spool_rows as rows
 from gateway.store.committer import Committer
 from gateway.store.dead_letters import DeadLetter
@@ -119,7 +119,7 @@ class SqliteSpool:
         self._on_settled.append(callback)
 
     def anchor(self, anchor: Anchor) -> None:
-        """Keep an anchor; it is written with the next blocks, which are what it is for."""
+        """Keep an anchor, written with the next commit."""
         self._anchors.append(anchor)
         self._committer.within(self._limits.loss_window_s)
 
@@ -191,7 +191,7 @@ class SqliteSpool:
 
     async def voids(self) -> Sequence[tuple[str, RangeSet, str]]:
         """Return (log, numbers, reason) of what was lost here and the parent has not taken note of."""
-        return await self._committer.read(rows.voids)
+        return await self._committer.read(spool_damage.voids)
 
     async def dead_letters(self, limit: int = 100) -> Sequence[tuple[str, int, Refusal, Record]]:
         """Return (log, number, why, record) of refused records, newest first."""

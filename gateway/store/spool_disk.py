@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from gateway.model import Receipt
 from gateway.model.block import Block
-from gateway.store import dead_letters
+from gateway.store import dead_letters, spool_damage
 from gateway.store import spool_rows as rows
 from gateway.store.committer import Committer
 from gateway.store.dead_letters import DeadLetter
@@ -157,7 +157,7 @@ class SpoolDisk:
                 self.corrupt += future.result().blocks
                 self._hold(name, future.result())
 
-        future = self._committer.transaction(lambda c: rows.set_aside(c, position, keys))
+        future = self._committer.transaction(lambda c: spool_damage.set_aside(c, position, keys))
         future.add_done_callback(done)
 
 

@@ -19,6 +19,8 @@ from gateway.store import dead_letters
 from gateway.store.dead_letters import DeadLetter
 from gateway.store.spool_rows import Written, within
 
+HEAD_BYTES = 512  # more than the fields before a record's body ever take
+
 
 class OpenBlock:
     """Consecutive records of one lane and boot that are not sealed yet."""
@@ -67,7 +69,7 @@ class SpoolMemory:
             block is not None
             and block.boot_id == message.created.boot_id
             and block.lane is message.lane
-            and block.size + len(message.body) < MOST_RAW_BYTES
+            and block.size + len(message.body) <= MOST_RAW_BYTES - HEAD_BYTES
         )
 
     def begin(self, message: Message, due: float) -> None:

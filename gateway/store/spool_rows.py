@@ -22,7 +22,6 @@ NUMBER_BITS = (
     36  # a block's id = its log's position << 36 | first number: 68 billion records a start
 )
 MOST_ENDED_LOGS = 1000  # invariant I10
-MOST_DAMAGED = 64  # blocks kept for inspection
 
 
 @dataclass(slots=True)
@@ -117,7 +116,7 @@ def write(
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
-                _id(position, w.block.first),
+                block_id(position, w.block.first),
                 w.block.last,
                 int(w.block.lane),
                 w.block.boot_id,
@@ -185,7 +184,7 @@ def pending(
     for position, log in logs:
         keys = connection.execute(
             "SELECT id FROM blocks WHERE id > ? AND id < ? ORDER BY id",
-            (_id(position, above), _id(position + 1, 0)),
+            (block_id(position, above), block_id(position + 1, 0)),
         )
         for (key,) in keys:
             if most_bytes <= 0:
@@ -199,51 +198,6 @@ def pending(
             found.append(block)
             most_bytes -= len(block.data)
     return found, damaged
-
-
-def set_aside(
-    connection: sqlite3.Connection, position: int, keys: Iterable[tuple[str, int]]
-) -> Departed:
-    """Move damaged blocks out of the way and note their numbers as void."""
-    gone = Departed()
-    for log, first in keys:
-        row = connection.execute(
-            "SELECT last, settled, length(data) FROM blocks WHERE id = ?", (_id(position, first),)
-        ).fetchone()
-        if row is None:
-            continue
-        last, settled, size = row
-        connection.execute(
-            "INSERT INTO damaged (log, first, last, reason, data)"
-            " SELECT ?, ?, last, 'corrupt', data FROM blocks WHERE id = ?",
-            (log, first, _id(position, first)),
-        )
-        connection.execute("DELETE FROM blocks WHERE id = ?", (_id(position, first),))
-        connection.execute(
-            "INSERT OR IGNORE INTO voids (log, first, last, reason) VALUES (?, ?, ?, 'corrupt')",
-            (log, first, last),
-        )
-        gone.blocks += 1
-        gone.records += last - first + 1 - len(ranges_of(settled))
-        gone.bytes += size
-    connection.execute(
-        "DELETE FROM damaged WHERE id <= (SELECT id FROM damaged ORDER BY id DESC LIMIT 1 OFFSET ?)",
-        (MOST_DAMAGED,),
-    )
-    connection.execute(
-        "UPDATE logs SET blocks = blocks - ?, records = records - ?, bytes = bytes - ?"
-        " WHERE position = ?",
-        (gone.blocks, gone.records, gone.bytes, position),
-    )
-    gone.letters = dead_letters.count(connection)
-    gone.held = held_by(connection, position)
-    return gone
-
-
-def voids(connection: sqlite3.Connection) -> list[tuple[str, RangeSet, str]]:
-    """Return (log, numbers, reason) of what was lost and is not reported yet."""
-    rows = connection.execute("SELECT log, first, last, reason FROM voids ORDER BY log, first")
-    return [(log, RangeSet.of([(first, last)]), reason) for log, first, last, reason in rows]
 
 
 def logs(connection: sqlite3.Connection) -> list[LogState]:
@@ -314,13 +268,13 @@ def _overlapping(
 ) -> Iterator[int]:
     before = connection.execute(
         "SELECT id, last FROM blocks WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT 1",
-        (_id(position, first), _id(position, 0)),
+        (block_id(position, first), block_id(position, 0)),
     ).fetchone()
     if before is not None and before[1] >= first:
         yield before[0]
     for (key,) in connection.execute(
         "SELECT id FROM blocks WHERE id BETWEEN ? AND ?",
-        (_id(position, first), _id(position, last)),
+        (block_id(position, first), block_id(position, last)),
     ).fetchall():
         yield key
 
@@ -339,7 +293,8 @@ def _block(connection: sqlite3.Connection, log: str, key: int) -> Block:
     return Block(log, _number(key), last, Lane(lane), boot_id, data, crc, raw_bytes)
 
 
-def _id(position: int, number: int) -> int:
+def block_id(position: int, number: int) -> int:
+    """Return the row id of the block of a log that starts at a number."""
     return position << NUMBER_BITS | min(number, (1 << NUMBER_BITS) - 1)
 
 
