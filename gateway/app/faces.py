@@ -20,6 +20,7 @@ from gateway.uplink.certificate import server_context
 
 if TYPE_CHECKING:
     from gateway.app.parts import Parts
+    from gateway.broker.engine_amqtt import AmqttEngine
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class Faces:
         self._parts = parts
         self._listeners: dict[str, Listener] = {}
         self._http: list[str] = []
+        self.amqtt: AmqttEngine | None = None
         self.services: list[Service] = []
 
     def open(self, stack: contextlib.ExitStack | contextlib.AsyncExitStack) -> None:
@@ -43,7 +45,9 @@ class Faces:
 
     def _open_mqtt(self) -> None:
         mqtt, broker = self._parts.settings.mqtt, self._parts.mesh.broker
-        if mqtt.tcp.enabled:
+        if mqtt.engine == "amqtt":
+            self._open_amqtt()
+        elif mqtt.tcp.enabled:
             spec = ListenerSpec("tcp", (mqtt.tcp.bind,), mqtt.tcp.port)
             self._listeners["tcp"] = Listener(broker, spec)
         if mqtt.tls.enabled:
@@ -51,6 +55,28 @@ class Faces:
                 spec = ListenerSpec("tls", (mqtt.tls.bind,), mqtt.tls.port, tls=self._context())
                 self._listeners["tls"] = Listener(broker, spec)
         self.services += self._listeners.values()
+
+    def _open_amqtt(self) -> None:
+        """Let amqtt serve users and plain topics on the plain listener; devices and children need ours (TLS)."""
+        mqtt = self._parts.settings.mqtt
+        with self._parking("mqtt-amqtt"):
+            try:
+                from gateway.broker.engine_amqtt import AmqttEngine  # noqa: PLC0415 - only when chosen
+            except ImportError as error:
+                raise ConfigError(
+                    f"amqtt is not installed: {error}",
+                    code="GW-1816",
+                    hint='set mqtt.engine = "own"; on 32-bit ARM amqtt has no wheels',
+                ) from error
+            for chatty in ("amqtt", "transitions"):
+                logging.getLogger(chatty).setLevel(logging.WARNING)
+            self.amqtt = AmqttEngine(
+                self._parts.mesh.users,
+                host=mqtt.tcp.bind,
+                port=mqtt.tcp.port,
+                accept_risks=mqtt.accept_amqtt_risks,
+            )
+            self.services.append(Renamed("mqtt-amqtt", self.amqtt))
 
     def _context(self) -> ssl.SSLContext:
         tls = self._parts.settings.mqtt.tls
@@ -116,6 +142,8 @@ class Faces:
     async def broker_ready(self) -> None:
         """Return once a listener accepts connections; at once where there is none."""
         waiting = [listener.ready.wait() for listener in self._listeners.values()]
+        if self.amqtt is not None:
+            waiting.append(self.amqtt.ready.wait())
         if not waiting:
             return
         async with asyncio.TaskGroup() as group:
@@ -134,7 +162,9 @@ class Faces:
 
     def mqtt_addresses(self) -> list[str]:
         """Return host:port of every MQTT listener."""
-        return [f"{host}:{port}" for x in self._listeners.values() for host, port in x.addresses]
+        own = [f"{host}:{port}" for x in self._listeners.values() for host, port in x.addresses]
+        tcp = self._parts.settings.mqtt.tcp
+        return own if self.amqtt is None else [*own, f"{tcp.bind}:{tcp.port} (amqtt)"]
 
     def http_addresses(self) -> list[str]:
         """Return host:port of the HTTP server."""
@@ -152,3 +182,17 @@ class Faces:
         except ConfigError as error:
             log.error("not served", extra={"what": what, "code": error.code, "error": error.text})  # noqa: TRY400
             self._parts.park(Parked(what, error.code, error.text, error.hint))
+
+
+class Renamed:
+    """Another engine as a service beside our broker: its own name, and parked alone when it fails."""
+
+    required = False
+
+    def __init__(self, name: str, service: Service) -> None:
+        self.name = name
+        self._service = service
+
+    async def run(self) -> None:
+        """Run it."""
+        await self._service.run()

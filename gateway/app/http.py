@@ -6,6 +6,7 @@ loop is replaced by one that ticks once a second (for the Date header) and stops
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,10 @@ class HttpServer:
 
 def _server(app: Any) -> "uvicorn.Server":
     import uvicorn  # noqa: PLC0415 - a third of a second on a Pi, and not every command serves
+
+    logging.getLogger("uvicorn.error").setLevel(
+        logging.WARNING
+    )  # its starts and stops are ours to tell
 
     class Server(uvicorn.Server):
         """uvicorn without signal handlers (the node has its own) and with a slow tick."""

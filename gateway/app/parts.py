@@ -81,6 +81,7 @@ class Parts:
         self.stores = await open_stores(
             self._stack, self.options.state_dir, self.clock, self.who.uuid, limits
         )
+        self.faces = Faces(self)
         self.mesh = Meshing(self)
         self.uplinking = Uplinking(self)
         self.mesh.open()
@@ -105,7 +106,6 @@ class Parts:
             discover(self.settings.drivers.allow), self.clock, self.intake, self.dispatcher
         )
         await self._open_bridge()
-        self.faces = Faces(self)
         self.faces.open(self._stack)
         keep_copy(self.loaded, self.options.state_dir)
 
@@ -154,6 +154,8 @@ class Parts:
     def publish(self, topic: str, payload: bytes, retain: bool) -> None:  # noqa: FBT001 - the bridge's shape
         """Publish a plain topic as the node."""
         self.mesh.broker.publish(topic, payload, retain=retain)
+        if self.faces.amqtt is not None:
+            self.faces.amqtt.publish(topic, payload, retain=retain)
 
     def _written(self, session: Session, publish: Publish) -> Verdict:
         """Take what a local user writes to devices/<slug>/set."""
@@ -190,12 +192,16 @@ class Parts:
     def park(self, row: Parked) -> None:
         """Show something as parked."""
         self._parked[row.what] = row
-        self.live.tell("snapshot", self.status())
+        self._show_parked()
 
     def unpark(self, what: str) -> None:
         """Show it no longer."""
         self._parked.pop(what, None)
-        self.live.tell("snapshot", self.status())
+        self._show_parked()
+
+    def _show_parked(self) -> None:
+        if self.live.viewers:  # and so everything is open: the status can be asked
+            self.live.tell("snapshot", self.status())
 
     def is_commit_overdue(self, most_s: float) -> bool:
         """Return whether a commit has been due for longer than this."""
@@ -257,7 +263,7 @@ class Parts:
         usage = self.stores.spool.usage()
         return {
             "uptime_s": round(time.monotonic() - self.started),
-            "rss_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+            "peak_rss_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
             "readings": self.intake.counts["readings"],
             "devices": len(self.intake.devices),
             "spool_records": usage.records,
