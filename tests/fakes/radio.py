@@ -28,7 +28,7 @@ class Air:
 
     def is_scanning(self) -> bool:
         """Return whether somebody listens."""
-        return self._bluez.is_scanning()
+        return bool(self._bluez.is_scanning())
 
     def send(self, capture: Capture) -> bool:
         """Let a recorded advert reach the radio; returns whether it was signalled."""
