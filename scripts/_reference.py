@@ -3,20 +3,83 @@
 Runs inside `.venv`, for the tables come from the program itself.
 """
 
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+from gateway.app.numbers import metrics_of
+from gateway.bridge.discovery import discover
+from gateway.broker.access import TABLE, Row, Rule
 from gateway.cli.main import COMMANDS
 from gateway.config.reference import markdown
+from gateway.config.roles import SHIPPED
+from gateway.mesh.http.app import ROUTES
+from gateway.mqtt.ports import PrincipalKind
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+
+TOPICS = {
+    Row.REQUEST: "`whoami`, `update`, `message`, `resetToken`, `getPublicKey`, `generateAndStoreToken`",
+    Row.UUID: "`<uuid>` of a device",
+    Row.JOB: "`meshblu/request`, `meshblu/firehose`, `meshbluClient/...`",
+    Row.SYNC: "`$gateway/1/<uuid>/...`",
+    Row.SYS: "`$SYS/...`",
+    Row.STATE: "`devices/<slug>/reading`, `event`, `availability`, `result`",
+    Row.SET: "`devices/<slug>/set`",
+    Row.PLAIN: "every other topic without `$`",
+    Row.RESERVED: "every other topic with `$`, `$share/...` too",
+}
+"""Kind of topics -> how people write them; a test holds them against `row_of`."""
+
+RULES = {
+    Rule.REFUSE: "no",
+    Rule.JOB: "asks the mesh",
+    Rule.MESH: "by whitelist",
+    Rule.OWN_SYNC: "its own",
+    Rule.READ: "by role",
+    Rule.WRITE: "by role",
+    Rule.WRITE_LIVE: "by role, not retained",
+    Rule.UNCLAIMED: "by role",
+}
+
+PUBLISH = RULES | {Rule.MESH: "no: the mesh does"}
+
+CAPABILITIES = {
+    "core": "users, plain topics, wills, retained messages, QoS 0 and 1",
+    "delivery_acl": "each delivery is judged, also of retained messages",
+    "defer_ack": "an acknowledgement waits until the message is safe",
+    "mesh": "the Meshblu dialect: request topics, uuids, `MQIsdp` at level 4",
+}
+"""Mark of the contract suite -> what it means; `tests/fakes/mqtt_engines.py` says which engine has which."""
+
+MARKED = re.compile(
+    r'^(?:@engines_with\("(\w+)"\)|@(core))\n(?:@.*\n)*async def test_(\w+)', re.MULTILINE
+)
 
 
 def parts() -> dict[str, str]:
     """Marker -> the text that belongs between its two comments."""
-    rows = "".join(f"| `gateway {name}` | {summary} |\n" for name, summary in COMMANDS.items())
     return {
-        "commands": f"| command | what it does |\n|---|---|\n{rows}",
+        "commands": _table(
+            ("command", "what it does"),
+            [(f"`gateway {name}`", summary) for name, summary in COMMANDS.items()],
+        ),
         "settings": markdown(),
+        "drivers": _drivers(),
+        "topics": _topics(),
+        "roles": _table(("role", "reads", "writes"), _roles()),
+        "routes": _table(
+            ("request", "what it does", "login"),
+            [
+                (f"`{route.method} {route.path}`", route.summary, "" if route.needs_login else "no")
+                for route in ROUTES
+            ],
+        ),
+        "metrics": _metrics(),
+        "engines": _engines(),
     }
 
 
@@ -27,6 +90,77 @@ def rendered(text: str) -> str:
         before, _, rest = text.partition(begin)
         text = f"{before}{begin}{content}{end}{rest.partition(end)[2]}"
     return text
+
+
+def _drivers() -> str:
+    drivers = [found.driver for found in discover().all() if found.driver is not None]
+    return _table(
+        ("driver", "link", "devices", "its settings"),
+        [
+            (
+                f"`{driver.name}`",
+                driver.link.value,
+                driver.summary,
+                ", ".join(f"`{key}`" for key in driver.settings.model_fields) or "none",
+            )
+            for driver in drivers
+        ],
+    )
+
+
+def _topics() -> str:
+    head = ["topic"]
+    for kind in PrincipalKind:
+        if kind in TABLE:
+            head += [f"{kind.value} publishes", f"{kind.value} subscribes"]
+    rows = []
+    for row, topics in TOPICS.items():
+        rules = [TABLE[kind][row] for kind in PrincipalKind if kind in TABLE]
+        words = [PUBLISH[publish] if way else RULES[subscribe]
+                 for publish, subscribe in rules for way in (True, False)]  # fmt: skip
+        rows.append((topics, *words))
+    return _table(head, rows)
+
+
+def _roles() -> Iterable[Sequence[str]]:
+    for name, grants in SHIPPED.items():
+        reads = " ".join(f"`{grant.pattern}`" for grant in grants if grant.read)
+        writes = " ".join(f"`{grant.pattern}`" for grant in grants if grant.write)
+        yield f"`{name}`", reads, writes or "nothing"
+
+
+def _metrics() -> str:
+    # The table only looks into a node's parts when somebody asks for its numbers.
+    nothing = SimpleNamespace(stores=SimpleNamespace(spool=None), intake=None)
+    text = metrics_of(cast("Any", nothing)).documentation()
+    return _table(
+        ("metric", "kind", "meaning"), [(f"`{name}`", kind, said) for name, kind, said in text]
+    )
+
+
+def _engines() -> str:
+    from tests.fakes.mqtt_engines import CAPABILITIES as HAS  # noqa: PLC0415 - imports pytest
+
+    asked: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "tests" / "contract").glob("test_broker_*.py")):
+        for capability, is_core, name in MARKED.findall(path.read_text("utf-8")):
+            asked.setdefault(capability or is_core, []).append(name.replace("_", " "))
+    return _table(
+        ("capability", "the contract's tests", *HAS),
+        [
+            (
+                f"`{name}`: {meaning}",
+                "; ".join(asked[name]),
+                *("yes" if name in has else "no" for has in HAS.values()),
+            )
+            for name, meaning in CAPABILITIES.items()
+        ],
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    text = f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n"
+    return text + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,29 @@
 """The node's metrics for Prometheus: what each number means, and where it is read."""
 
-import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gateway.runtime.metrics import Metrics
+from gateway.runtime.metrics import Metrics, add_process
 
 if TYPE_CHECKING:
     from gateway.app.parts import Parts
 
-BROKER_GAUGES = ("clients", "connections", "subscriptions", "retained", "queued")
-BROKER_COUNTERS = ("messages_in", "messages_out", "bytes_in", "dropped", "refused", "failed_logins")
+BROKER_GAUGES = {
+    "clients": "Clients that are logged in.",
+    "connections": "Open MQTT connections.",
+    "subscriptions": "Subscriptions of all clients.",
+    "retained": "Retained messages kept.",
+    "queued": "Messages that wait for slow clients.",
+}
+BROKER_COUNTERS = {
+    "messages_in": "Messages published by clients.",
+    "messages_out": "Messages delivered to clients.",
+    "bytes_in": "Bytes read from clients.",
+    "dropped": "Messages dropped for clients that read too slowly.",
+    "refused": "Publishes and subscriptions refused.",
+    "failed_logins": "Logins refused.",
+}
 
 
 def metrics_of(parts: "Parts") -> Metrics:
@@ -24,9 +36,7 @@ def metrics_of(parts: "Parts") -> Metrics:
         "Time since the node started.",
         lambda: time.monotonic() - parts.started,
     )
-    counter(
-        "gateway_cpu_seconds_total", "CPU time used, user and system.", lambda: sum(os.times()[:2])
-    )
+    add_process(metrics)
     gauge("gateway_devices", "Devices that this node brought.", lambda: len(intake.devices))
     counter("gateway_readings_total", "Readings accepted.", lambda: intake.counts["readings"])
     counter("gateway_events_total", "Events accepted.", lambda: intake.counts["events"])
@@ -58,18 +68,10 @@ def metrics_of(parts: "Parts") -> Metrics:
         "Things that wait for a person.",
         lambda: len(parts.status()["parked"]),
     )
-    for name in BROKER_GAUGES:
-        gauge(
-            f"gateway_broker_{name}",
-            f"MQTT broker: {name.replace('_', ' ')}.",
-            _broker(parts, name),
-        )
-    for name in BROKER_COUNTERS:
-        counter(
-            f"gateway_broker_{name}_total",
-            f"MQTT broker: {name.replace('_', ' ')}.",
-            _broker(parts, name),
-        )
+    for name, meaning in BROKER_GAUGES.items():
+        gauge(f"gateway_broker_{name}", meaning, _broker(parts, name))
+    for name, meaning in BROKER_COUNTERS.items():
+        counter(f"gateway_broker_{name}_total", meaning, _broker(parts, name))
     return metrics
 
 

@@ -40,6 +40,10 @@ class Metrics:
         """Return every metric's name, for the documentation's test."""
         return tuple(self._families)
 
+    def documentation(self) -> tuple[tuple[str, str, str], ...]:
+        """Return name, kind and meaning of every metric; nothing is read."""
+        return tuple((each.name, each.kind, each.meaning) for each in self._families.values())
+
     def exposition(self) -> str:
         """Return all of them in the text format."""
         lines: list[str] = []
