@@ -10,13 +10,14 @@ from gateway.broker.limits import Limits
 from gateway.broker.server import Broker
 from gateway.config.problems import Parked
 from gateway.config.roles import grants_of
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, MalformedFrameError
 from gateway.mesh.access import UNKNOWN
 from gateway.mesh.build import Gatekeeping, Mesh
 from gateway.mesh.mqtt import MqttFace
 from gateway.mesh.registration import RegistrationMode
 from gateway.mesh.router import Router, Ways
 from gateway.model import Command, DeviceUuid, Message
+from gateway.model.block import MOST_RAW_BYTES
 from gateway.model.whitelist import may
 from gateway.mqtt.ports import Publish, Session
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MOST_BODY_BYTES = (
+    MOST_RAW_BYTES // 2
+)  # of what goes up: a block that holds it must unpack at the parent
 DEMO_ROLES = ("home", "monitor")
 
 
@@ -120,6 +124,12 @@ class Meshing:
         """Keep what must go up; a node without a parent keeps nothing."""
         if not self._parts.uplinking.has_parent:
             return 0
+        if len(message.body) > MOST_BODY_BYTES:
+            raise MalformedFrameError(
+                f"message {message.id} of {message.sender} is larger than {MOST_BODY_BYTES} bytes",
+                code="GW-1817",
+                hint="send large data in parts; a parent takes blocks of 1 MiB at most",
+            )
         return self._parts.stores.spool.append(message, waiting=waiting)
 
     def _users(self) -> dict[str, User]:
