@@ -8,6 +8,7 @@ TOOLS = {
     "chromium": "chromium",
     "dbus-daemon": "dbus-daemon",
     "mmdebstrap": "mmdebstrap",
+    "curl": "curl",
     "mosquitto": "mosquitto",
     "mosquitto_pub": "mosquitto-clients",
     "mosquitto_sub": "mosquitto-clients",
