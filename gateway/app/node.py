@@ -46,7 +46,9 @@ class Options:
 def main(loaded: Loaded, options: Options) -> int:
     """Run a node until a signal; returns the exit code."""
     settings = loaded.settings.log
-    logs = open_logs(level=settings.level, levels=settings.levels, style=settings.format)
+    # A demo's terminal belongs to what a newcomer should do next.
+    level = "warning" if options.is_demo and settings.level == "info" else settings.level
+    logs = open_logs(level=level, levels=settings.levels, style=settings.format)
     try:
         return asyncio.run(_run(loaded, options, logs))
     finally:

@@ -187,7 +187,7 @@ class Parts:
         self.live.tell("port", news)
         log.info(news["text"], extra={"next": news["suggestion"].replace("\n", " | ")})
         if self.options.is_demo:
-            print(f"{news['text']}\n{news['suggestion']}", flush=True)  # noqa: T201 - the terminal was promised it
+            print(f"{news['text']}\n{news['suggestion']}".rstrip(), flush=True)  # noqa: T201 - the terminal was promised it
 
     def park(self, row: Parked) -> None:
         """Show something as parked."""
