@@ -81,10 +81,10 @@ def _print_children(answer: Any) -> None:
     print_table(
         [
             (
-                child["uuid"],
-                child.get("name") or "",
+                child["node"],
                 "online" if child.get("online") else "offline",
-                f"taken {child.get('taken', 0)}",
+                f"owner {child.get('owner') or '-'}",
+                f"refused {child.get('refused', 0)}",
             )
             for child in children
         ]

@@ -8,8 +8,8 @@ from gateway.cli.output import print_json, print_table, size, span
 from gateway.cli.places import state_of
 
 LABELS = {
-    "records": "records waiting",
-    "bytes": "size",
+    "depth_records": "records waiting",
+    "depth_bytes": "size",
     "oldest_s": "oldest",
     "taken": "taken by the parent since start",
     "refused": "refused by the parent",

@@ -83,10 +83,10 @@ def _print_children(children: list[dict[str, Any]], now_ms: int) -> None:
     print(f"\n{len(children)} child{'' if len(children) == 1 else 'ren'}")
     rows = []
     for child in children:
-        last = child.get("last_ms")
+        last = child.get("last_seen_ms")
         ago = f"last {span((now_ms - last) / 1000)} ago" if last else ""
         state = "online" if child.get("online") else "offline"
-        rows.append((child.get("name") or child["uuid"], state, f"taken {child['taken']}", ago))
+        rows.append((child["node"], state, f"refused {child.get('refused', 0)}", ago))
     print_table(rows, indent="  ")
 
 

@@ -214,9 +214,10 @@ class _Judge:
         """Let drivers judge their own tables; returns what they made of them."""
         checked: dict[str, BaseModel] = {}
         for place, driver, table, what in _driver_tables(settings):
-            loc = self._in_file(place)
+            loc = at = self._in_file(place)
             try:
                 filled = with_secrets(table, self._path.parent, dotted(loc))
+                at = (*loc[:-1], "driver") if loc[0] == "serial" else loc  # what else is wrong
                 checked[what.replace(" ", ".", 1)] = check(driver, filled)
             except ValidationError as error:
                 for fault in error.errors(include_url=False):
@@ -224,7 +225,7 @@ class _Judge:
                     self._park((*loc, *fault["loc"]), what, refused)
                 self._parked_links.add(what.removeprefix("serial "))
             except GatewayError as error:
-                line = self._positions.line_of(loc)
+                line = self._positions.line_of(at)
                 text = f"{self._path}:{line}: {error.text}"
                 self.parked.append(Parked(what, error.code, text, error.hint, line))
                 self._parked_links.add(what.removeprefix("serial "))

@@ -42,7 +42,17 @@ STATUS: dict[str, Any] = {
         "taken": 5,
         "refused": 0,
     },
-    "children": [{"uuid": "c", "name": "barn", "online": True, "taken": 7, "last_ms": 1}],
+    "children": [
+        {
+            "node": "c0ffee",
+            "owner": None,
+            "online": True,
+            "last_seen_ms": 1,
+            "backlog": 0,
+            "refused": 2,
+            "duplicates": 0,
+        }
+    ],
     "parked": [],
     "links": [{"name": "usb0", "state": "open", "reason": "", "hint": ""}],
     "ports": [],

@@ -40,7 +40,7 @@ def test_status_shows_devices_uplink_links_and_children(
         "waiting: 12 (3.4 kB), oldest 1 min 1 s; taken: 5",
         "greenhouse-1  line-json",
         "temperature 21.3 °C",
-        "barn  online",
+        "c0ffee  online",
         "usb0  open",
     ):
         assert part in text
@@ -120,7 +120,7 @@ def test_a_level_without_a_level_is_explained(
 def test_spool_shows_depth_and_dead_letters(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spool = {"records": 3, "bytes": 1400, "oldest_s": None}
+    spool = {"depth_records": 3, "depth_bytes": 1400, "oldest_s": None}
     run(tmp_path, {"GET /spool": spool}, "spool")
     assert (
         capsys.readouterr().out
@@ -137,7 +137,7 @@ MESH = [
      {"line": "l", "expires_ms": 0}, "l\n"),
     (["pair", "--minutes", "3"], "POST /mesh/pair", {"minutes": 3}, {}, "for 3 minutes"),
     (["code"], "POST /mesh/code", {}, {"code": "K7-PQ"}, "K7-PQ\n"),
-    (["children"], "GET /mesh/children", None, STATUS["children"], "barn  online"),
+    (["children"], "GET /mesh/children", None, STATUS["children"], "c0ffee  online"),
     (["children"], "GET /mesh/children", None, [], "gateway mesh invite"),
     (["cut"], "POST /line", {"cut": True}, {}, "is cut"),
     (["mend"], "POST /line", {"cut": False}, {}, "is mended"),

@@ -192,6 +192,6 @@ def test_a_link_whose_driver_refuses_its_settings_is_parked_alone() -> None:
     assert [link.name for link in loaded.settings.serial] == ["b"]
     assert [(row.what, row.code, row.line) for row in loaded.parked] == [
         ("serial a", "GW-1012", 5),
-        ("serial c", "GW-1702", 10),
+        ("serial c", "GW-1702", 13),
     ]
     assert loaded.driver_settings["serial.b"] == Keys()
