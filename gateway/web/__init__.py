@@ -1,1 +1,5 @@
-"""The pages a person opens: server-rendered, one script of ours, live over EventSource."""
+"""The page that a person opens: one HTML file with one script of ours, live over EventSource.
+
+`app` hands in callables for status, events and the switch; the page knows nothing of the node.  It answers this
+machine only.
+"""

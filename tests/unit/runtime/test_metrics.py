@@ -14,6 +14,12 @@ def test_numbers_are_read_when_asked_for() -> None:
     )
 
 
+def test_documentation_reads_nothing() -> None:
+    metrics = Metrics()
+    metrics.gauge("gateway_devices", "Devices.", lambda: 1 // 0)
+    assert metrics.documentation() == (("gateway_devices", "gauge", "Devices."),)
+
+
 def test_labels_are_quoted() -> None:
     metrics = Metrics()
     metrics.gauge("up", "Is it.", lambda: [({"link": 'a"\\\n'}, 1), ({"link": "b", "k": "v"}, 0.5)])
