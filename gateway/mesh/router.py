@@ -200,7 +200,9 @@ class Router:
                 outlet.deliver(Frame(channel.uuid, "config" if is_config else "message", text, qos))
 
     def _heard(self, channel: Channel, *, late: bool) -> Sequence[Outlet]:
-        name = LATE + channel.type if late else channel.type
+        # What was said to somebody is not outdated by what was said since, as a reading is.
+        is_outdated = late and channel.type != "received"
+        name = LATE + channel.type if is_outdated else channel.type
         return list(self.attachments.listeners(channel.uuid, name))
 
     def _command(self, message: Message, planned: Plan, device: DeviceUuid) -> Command:

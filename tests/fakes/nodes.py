@@ -146,6 +146,10 @@ class Node:
         """End it as a power cut does."""
         self._end(signal.SIGKILL)
 
+    def signal(self, number: int) -> None:
+        """Send the running process a signal."""
+        os.kill(self.pid, number)
+
     def _end(self, number: int) -> int:
         process, self.process = self.process, None
         if process is None:

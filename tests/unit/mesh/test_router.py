@@ -195,6 +195,18 @@ async def test_a_late_message_moves_nothing() -> None:
     assert node.dispatched == []
 
 
+async def test_a_late_message_reaches_its_receiver_but_a_late_broadcast_does_not() -> None:
+    node = MeshNode()
+    await node.add(2, sendWhitelist=["*"])
+    ear = listening(node, B, B, "received")
+    crowd = listening(node, C, A, "broadcast")
+    message = node.message(A, {"devices": [B, "*"], "topic": "letter"}, late=True)
+    await node.router.prepare([message])
+    node.router.route([message])
+    assert [content["topic"] for content in ear.contents] == ["letter"]
+    assert crowd.frames == []
+
+
 async def test_a_refused_receiver_is_counted() -> None:
     node = MeshNode()
     await node.add(2)
