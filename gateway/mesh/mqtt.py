@@ -3,6 +3,7 @@
 Uuid topics and request topics never reach the topic trie; who hears what is decided by the mesh's own table.
 """
 
+import logging
 import uuid as uuids
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,7 +20,7 @@ from gateway.mesh.core.outcome import Job, JobType, Outcome
 from gateway.mesh.core.text import parsed
 from gateway.mesh.outlet import MqttOutlet
 from gateway.mesh.router import Router
-from gateway.mesh.work import Work
+from gateway.mesh.work import FAULTS, Work
 from gateway.model.clock import Clock
 from gateway.model.device import AccessRecord, DeviceUuid, is_uuid, normalised
 from gateway.model.message import Message, MessageKind
@@ -36,6 +37,8 @@ from gateway.mqtt.ports import (
     Verdict,
     Wait,
 )
+
+log = logging.getLogger(__name__)
 
 OWN_CHANNELS = ("received", "config", "data")
 REFUSED_QOS = 128
@@ -185,6 +188,9 @@ class MqttFace:
             outcome = await self._runner.run(job)
         except GatewayError as error:
             outcome = Outcome(503, error=error.text)
+        except FAULTS:
+            log.exception("job failed", extra={"job": job.type.value, "by": outlet.uuid})
+            outcome = Outcome(500)
         if outcome.is_success:
             if is_own_reset:
                 outlet.token_hash = self._hasher.hash(outlet.uuid, outcome.data["token"])
@@ -219,6 +225,8 @@ class MqttFace:
         try:
             ticket = self._router.route([message], waiting=publish.qos > 0)
         except GatewayError as error:
+            # MQTT 3.1.1 has no negative acknowledgement: without this the sender would believe it was kept.
+            outlet.fail(f"message failed: {error}", content)
             return Refused(str(error))
         return Consumed(ticket.settle)
 
@@ -232,8 +240,10 @@ class MqttFace:
         outlet.fail("The payload is no JSON object", {})
         return None
 
-    def _on_uuid_publish(self, _session: Session, _publish: Publish) -> Verdict:
-        return Refused("only the mesh publishes on a uuid's topic")  # R5
+    def _on_uuid_publish(self, session: Session, publish: Publish) -> Verdict:
+        reason = "only the mesh publishes on a uuid's topic"  # R5
+        self.refused(session, publish, reason)
+        return Refused(reason)
 
     def _on_subscribe(self, session: Session, topic: str, qos: int) -> Granted | Wait:
         outlet = self._outlets.get(session)

@@ -89,8 +89,6 @@ class MemoryBroker:
                 self._parked[verdict.key].append(ask)
             else:
                 session.verdicts.append(verdict)
-            if isinstance(verdict, Refused) and self.on_refused is not None:
-                self.on_refused(session, publish, verdict.reason)
 
         ask()
 

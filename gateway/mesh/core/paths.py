@@ -3,6 +3,7 @@
 from typing import Any
 
 MISSING = object()
+MOST_STEPS = 100  # MongoDB's own bound for documents; far from Python's recursion limit
 MOST_PADDING = 1500  # MongoDB pads an array with at most this many nulls to reach an index
 
 
@@ -48,6 +49,8 @@ def _steps(path: str) -> list[str]:
         raise BadUpdateError(f"The path '{path}' has an empty step.")
     if "$" in steps:
         raise BadUpdateError(f"The path '{path}' needs a query to find its position.")
+    if len(steps) > MOST_STEPS:
+        raise BadUpdateError(f"The path '{path[:40]}...' has more than {MOST_STEPS} steps.")
     return steps
 
 

@@ -7,9 +7,12 @@ MOST_DEPTH = 100  # MongoDB's own bound for documents; far from Python's recursi
 
 
 def parsed(text: bytes) -> Any:
-    """Return the value of a JSON text; raises ValueError for anything else, NaN and deep nesting included."""
+    """Return the value of a JSON text; raises ValueError for anything else: NaN, deep nesting, half characters."""
     try:
         value = json.loads(text, parse_constant=_refuse)
+        if b"\\u" in text or not text.isascii():
+            # Half of a surrogate pair is JSON to Python, but no text that could be stored or sent on.
+            json.dumps(value, ensure_ascii=False).encode()  # UnicodeEncodeError is a ValueError
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if text.count(b"[") + text.count(b"{") > MOST_DEPTH:

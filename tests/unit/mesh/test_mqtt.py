@@ -326,3 +326,22 @@ async def test_the_will_of_a_lost_session_is_a_message_that_of_a_revoked_one_is_
     await net.node.mesh.runner.run(Job(JobType.UNREGISTER, auth=A, target=A))
     assert revoked.kicked == "unregistered"
     assert [message["payload"] for message in receiver.data("message")] == ["lost"]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"x":"\\ud800"}',
+        b'{"x":"\xed\xa0\x80"}',
+        b'{"uuid":"\\udfff"}',
+        b'{"' + b".".join([b"a"] * 5000) + b'":1}',
+    ],
+)
+async def test_a_request_that_no_store_could_hold_is_refused_and_costs_nobody_else_anything(
+    net: Net, payload: bytes
+) -> None:
+    session = await net.session(A, "ta")
+    frame = await net.ask(session, "update", payload)
+    assert frame["topic"] == "error"
+    assert (await net.ask(session, "whoami", {}))["topic"] == "whoami"
+    assert net.node.mesh.work.failed == 0

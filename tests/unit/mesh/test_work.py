@@ -52,3 +52,22 @@ async def test_a_full_lane_refuses_and_tells_when_it_has_room() -> None:
         assert work.submit("a", nothing)
         service.cancel()
     assert told == [1]
+
+
+async def test_a_job_that_fails_does_not_end_the_service() -> None:
+    work = Work(lanes=1)
+    done: list[str] = []
+
+    async def bad() -> None:
+        raise KeyError("gone")
+
+    async def good() -> None:
+        done.append("good")
+
+    assert work.submit("a", bad)
+    assert work.submit("a", good)
+    async with asyncio.TaskGroup() as group:
+        service = group.create_task(work.run())
+        await eventually(lambda: done == ["good"])
+        service.cancel()
+    assert work.failed == 1
