@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 TOML = re.compile(r"^( *)```toml\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 COMMAND_S = 60
+PATIENCE_S = 30.0  # a process starts while other tests keep the machine busy
 PLACE = "/dev/serial/by-id/YOUR-PORT"
 
 
@@ -147,7 +148,11 @@ def test_a_real_sensor_in_five_steps(home: Node, charger: Charger) -> None:
     assert "vedirect" in shell.run(".venv/bin/gateway drivers")
     home.wait(lambda status: status["devices"], what="the charger heard")
     follower = shell.start(".venv/bin/gateway follow charger", home.folder / "follow.txt")
-    soon(lambda: "voltage" in (home.folder / "follow.txt").read_text(), what="a line of follow")
+    soon(
+        lambda: "voltage" in (home.folder / "follow.txt").read_text(),
+        seconds=PATIENCE_S,
+        what="a line of follow",
+    )
     follower.send_signal(signal.SIGINT)
     follower.wait(10)
 
@@ -182,7 +187,7 @@ def test_what_is_wrong_is_found_out(home: Node) -> None:
     assert "ready" in shell.run(".venv/bin/gateway logs")
     log = home.folder / "follow-logs.txt"
     following = shell.start(".venv/bin/gateway logs --follow --level uplink=debug", log)
-    soon(log.read_text, what="log lines")
+    soon(log.read_text, seconds=PATIENCE_S, what="log lines")
     following.send_signal(signal.SIGINT)
     following.wait(10)
     assert "true" in shell.run("curl http://127.0.0.1:8080/healthcheck")
@@ -237,19 +242,31 @@ def test_the_demo_is_followed_watched_and_commanded(tmp_path: Path) -> None:
     demo = shell.start("scripts/start", log)
     stays = [demo]
     try:
-        soon(lambda: "/ui" in log.read_text(), seconds=60, what="the page's address")
+        soon(lambda: "/ui" in log.read_text(), seconds=COMMAND_S, what="the page's address")
         stays.append(shell.start(".venv/bin/gateway follow --state .run/demo", watched))
         sub = shell.words("XDG_CONFIG_HOME=.run/demo/clients mosquitto_sub -v -t 'devices/#'")
         assert sub in log.read_text()  # the command that the demo itself prints
         listening = ["bash", "-c", sub.replace("mosquitto_sub", "exec mosquitto_sub", 1)]
         with watched.open("ab") as file:
             stays.append(subprocess.Popen(listening, stdout=file))
-        soon(lambda: "devices/demo-power/reading" in watched.read_text(), what="a reading on MQTT")
-        soon(lambda: "  demo-climate" in watched.read_text(), what="a reading in the terminal")
+        soon(
+            lambda: "devices/demo-power/reading" in watched.read_text(),
+            seconds=PATIENCE_S,
+            what="a reading on MQTT",
+        )
+        soon(
+            lambda: "  demo-climate" in watched.read_text(),
+            seconds=PATIENCE_S,
+            what="a reading in the terminal",
+        )
         shell.run(
             "XDG_CONFIG_HOME=.run/demo/clients mosquitto_pub -t devices/demo-power/set -m '{\"relay\":false}'"
         )
-        soon(lambda: '"code":200' in watched.read_text(), what="the command's answer")
+        soon(
+            lambda: '"code":200' in watched.read_text(),
+            seconds=PATIENCE_S,
+            what="the command's answer",
+        )
     finally:
         for process in reversed(stays):
             process.send_signal(signal.SIGINT)
