@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.errors import BadTokenError, ConfigError, GatewayError
+from gateway.errors import BadTokenError, ConfigError, GatewayError, StoreError
 from gateway.model.backoff import delays
 
 log = logging.getLogger(__name__)
@@ -207,7 +207,9 @@ class _Keeper:
         while self._restarts and self._restarts[0] <= now - patience.window_s:
             self._restarts.popleft()
         gave_up = self._is_parked or len(self._restarts) >= patience.most_restarts
-        if gave_up or isinstance(error, FOR_A_PERSON):
+        # A required service that lost its store never has it again in this process: what is on disk is unknown.
+        is_over = self.service.required and isinstance(error, StoreError)
+        if gave_up or is_over or isinstance(error, FOR_A_PERSON):
             if self.service.required:
                 raise error
             self._is_parked = True

@@ -136,6 +136,13 @@ class Committer:
     async def run(self) -> None:
         """Service: wait for the database to be lost, and raise why; groups commit without it."""
         await self._lost.wait()
+        failure = self._failure
+        if failure is not None and not isinstance(failure, StoreError):
+            raise StoreError(
+                f"{self.path} was given up: {type(failure).__name__}: {failure}",
+                code="GW-1505",
+                hint="this is a bug; please report it with the lines of `gateway logs` before it",
+            ) from failure
         self._refuse_if_lost()
 
     # ---- on the event loop ----

@@ -236,10 +236,16 @@ class ParentMachine:
         return [*effects, self._take(block, records, refused)]
 
     def _confirmed(self, confirm: Mapping[str, RangeSet]) -> list[ParentEffect]:
+        effects: list[ParentEffect] = []
         for log, numbers in confirm.items():
             known = self._unconfirmed.get(log, {})
-            self._unconfirmed[log] = {n: why for n, why in known.items() if n not in numbers}
-        return [Confirm(log, numbers) for log, numbers in confirm.items()]
+            seen = RangeSet.of((n, n) for n in known if n in numbers)
+            if (
+                seen
+            ):  # only what was refused: a child may name 1..2^63, which nobody can count through
+                self._unconfirmed[log] = {n: why for n, why in known.items() if n not in seen}
+                effects.append(Confirm(log, seen))
+        return effects
 
     def _is_next(self, frame: fr.BlockFrame) -> bool:
         log, prev = frame.block.log, frame.prev

@@ -7,7 +7,7 @@ from typing import Self
 
 import pytest
 
-from gateway.errors import BadTokenError, ConfigError, LinkLostError
+from gateway.errors import BadTokenError, ConfigError, LinkLostError, StoreError
 from gateway.runtime.supervisor import (
     ParkedService,
     Patience,
@@ -252,3 +252,11 @@ def test_the_deciding_error_is_found_in_nested_groups() -> None:
     assert cause(LOST) is LOST
     assert contains(ExceptionGroup("", [LOST]), LinkLostError)
     assert not contains(ExceptionGroup("", [LOST]), ConfigError)
+
+
+async def test_a_required_service_whose_store_is_lost_ends_everything_at_once() -> None:
+    error = StoreError("the disk failed", code="GW-1505", hint="look at dmesg")
+    store, other = Part(failing(error), required=True), Part(forever, "other")
+    with pytest.raises(StoreError, match="the disk failed"):
+        await run_services([other, store], asyncio.Event(), on_park=lambda _: None, patience=QUICK)
+    assert store.runs == 1

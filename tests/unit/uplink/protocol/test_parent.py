@@ -145,3 +145,13 @@ def test_another_version_is_refused_with_words():
     send, close = machine.step(ev.Received(replace(HELLO, version=9)), NOW)
     assert send.frame.reason == "version"
     assert isinstance(close, fx.Close)
+
+
+def test_a_child_that_confirms_everything_confirms_only_what_was_refused(machine):
+    (take,) = offered(machine, block(11, OTHERS))
+    took(machine, take)
+    everything = {LOG: RangeSet.of([(1, 1 << 62)]), "b" * 32: RangeSet.of([(1, 1 << 62)])}
+    frame = fr.BlockFrame(7, block(12, MINE), 11, everything)
+    confirm, take = machine.step(ev.Received(frame), NOW)
+    assert confirm == fx.Confirm(LOG, RangeSet.of([(11, 11)]))
+    assert isinstance(take, fx.Take)
