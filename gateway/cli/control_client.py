@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gateway.cli.places import DEMO_STATE
 from gateway.errors import GatewayError
 from gateway.runtime.files import short_path
 
@@ -35,10 +36,13 @@ class NoNodeError(GatewayError):
     """Nobody answers on the control socket."""
 
     def __init__(self, path: Path, reason: str) -> None:
+        hint = (
+            "start one with `gateway run` (or `scripts/start`), or name its directory with --state"
+        )
+        if path.parent != DEMO_STATE and (DEMO_STATE / path.name).exists():
+            hint = f"a demo runs here: add --state {DEMO_STATE}; else {hint}"
         super().__init__(
-            f"no running gateway answers at {path} ({reason})",
-            code="GW-1801",
-            hint="start one with `gateway run` (or `scripts/start`), or name its directory with --state",
+            f"no running gateway answers at {path} ({reason})", code="GW-1801", hint=hint
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 SYSTEM_CONFIG = Path("/etc/gateway/gateway.toml")
 SYSTEM_STATE = Path("/var/lib/gateway")
 CHECKOUT_STATE = Path(".run/node")
+DEMO_STATE = Path(".run/demo")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,24 +34,24 @@ def config_of(args: argparse.Namespace) -> Path | None:
     return None
 
 
-def state_of(
-    args: argparse.Namespace, configured: str | None = None, *, demo: bool = False
-) -> Path:
+def state_of(args: argparse.Namespace, configured: str | None = None) -> Path:
     """Return the state directory: --state, `node.state_dir`, $STATE_DIRECTORY, the checkout's, the system's.
 
-    `configured` is `node.state_dir` where it is known; else the file is looked into.  A demo never
-    touches the state of a node that is in earnest, so only --state moves it.
+    `configured` is `node.state_dir` where it is known; else the file is looked into.
     """
     if args.state:
         return Path(args.state)
-    if demo:
-        return CHECKOUT_STATE
     named = configured or _configured(config_of(args))
     if named:
         return Path(named)
     if os.environ.get("STATE_DIRECTORY"):  # systemd; the first of a list is the service's own
         return Path(os.environ["STATE_DIRECTORY"].split(":")[0])
     return CHECKOUT_STATE if in_checkout() else SYSTEM_STATE
+
+
+def demo_state_of(args: argparse.Namespace) -> Path:
+    """Return a demo's state directory: --state, else its own; what a node in earnest says of its is not asked."""
+    return Path(args.state) if args.state else DEMO_STATE
 
 
 def in_checkout() -> bool:

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from gateway.cli.demo import DemoPorts
     from gateway.config.load import Loaded
 
-DEMO_STATE = Path(".run/demo")
-
 EPILOG = """examples:
   gateway run                                  what gateway.toml says
   gateway run --demo                           played-back sensors, and a second node as the cloud
@@ -50,7 +48,7 @@ def _demo(args: argparse.Namespace) -> int:
     from gateway.app import node  # noqa: PLC0415
     from gateway.cli import demo  # noqa: PLC0415
 
-    state = demo.fresh_state(Path(args.state) if args.state else DEMO_STATE)
+    state = demo.fresh_state(places.demo_state_of(args))
     loaded = node.load_configuration(places.config_of(args), state)
     own = demo.choose((loaded.settings.mqtt.tcp.port, loaded.settings.http.port))
     above = demo.choose(demo.PARENT_PORTS)

@@ -65,6 +65,16 @@ def test_without_a_node_a_command_fails_and_says_how_to_start_one(
     assert "GW-1801" in capsys.readouterr().err
 
 
+def test_where_a_demo_runs_a_command_names_its_directory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".run" / "demo").mkdir(parents=True)
+    (tmp_path / ".run" / "demo" / "control.sock").touch()
+    assert main(["status", "--state", "elsewhere"]) == 1
+    assert "add --state .run/demo" in capsys.readouterr().err
+
+
 def test_status_imports_nothing_heavy(tmp_path: Path) -> None:
     program = (
         "import sys; from gateway.cli.main import main; "

@@ -48,7 +48,8 @@ def test_the_state_directory_is_the_systems_unless_something_nearer_is_named(
 
 def test_a_demo_stays_away_from_the_state_of_a_node_in_earnest() -> None:
     Path("gateway.toml").write_text('[node]\nstate_dir = "/srv/gateway"\n')
-    assert places.state_of(given(), demo=True) == Path(".run/node")
+    assert places.demo_state_of(given()) == Path(".run/demo")
+    assert places.demo_state_of(given("--state", "y")) == Path("y")
 
 
 @pytest.mark.parametrize("text", ["state_dir = [", "node = 'state_dir'", "[node]\nstate_dir = 7"])
