@@ -107,6 +107,41 @@ def test_a_stranger_at_the_parent_moves_nothing(site: Site) -> None:
     assert [line["set"] for line in site.valve.lines] == [{"open": False}]
 
 
+def test_a_command_waits_for_a_gateway_that_is_away_and_is_done_once(site: Site) -> None:
+    with attached(site.parent, site.owner) as owner:
+        owner.subscribe(site.owner.uuid)
+        site.child.kill()
+        owner.send(devices=[site.uuid], topic="set", payload={"open": True})
+        soon(lambda: waiting_commands(site.parent) == 1, what="the command waits on disk")
+        site.child.start()
+        soon(lambda: owner.messages("response"), seconds=15, what="the answer")
+        wait_drained(site.child)
+        site.child.kill()  # a start that finds the command in its inbox does not do it again
+        site.child.start()
+        wait_drained(site.child)
+        owner.send(devices=[site.uuid], topic="set", payload={"open": False})
+        soon(lambda: len(owner.messages("response")) == 2, seconds=15, what="the next answer")
+        codes = [message["metadata"]["code"] for message in owner.messages("response")]
+    assert codes == [200, 200]
+    assert [line["set"] for line in site.valve.lines] == [{"open": True}, {"open": False}]
+
+
+def test_a_power_cut_in_the_middle_of_a_command_does_not_repeat_it_and_says_so(site: Site) -> None:
+    site.valve.answers = False
+    with attached(site.parent, site.owner) as owner:
+        owner.subscribe(site.owner.uuid)
+        owner.send(devices=[site.uuid], topic="set", payload={"open": True})
+        soon(lambda: site.valve.lines, what="the command on the wire")
+        site.child.kill()
+        site.child.start()
+        soon(lambda: owner.messages("response"), seconds=15, what="an answer")
+        assert owner.messages("response")[0]["metadata"]["code"] == 599
+        site.valve.answers = True
+        owner.send(devices=[site.uuid], topic="set", payload={"open": False})
+        soon(lambda: len(owner.messages("response")) == 2, seconds=15, what="the next answer")
+    assert [line["set"] for line in site.valve.lines] == [{"open": True}, {"open": False}]
+
+
 def test_a_command_that_came_too_late_is_not_written(site: Site) -> None:
     site.child.kill()
     set_open = {"devices": [site.uuid], "topic": "set", "payload": {"open": True}}

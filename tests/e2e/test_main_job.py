@@ -13,7 +13,7 @@ import pytest
 
 from gateway.driver.captures import Capture
 from tests.captures.loading import captures
-from tests.fakes.nodes import Node, Port, join, running
+from tests.fakes.nodes import Node, Port, join, running, wait_online
 from tests.fakes.people import LocalUser, Login, http, register, repeatedly, wall_ms
 from tests.fakes.radio import Air, air
 from tests.fakes.waiting import soon
@@ -127,7 +127,33 @@ def test_what_sensors_say_is_heard_here_and_known_above_with_its_time_and_identi
     for device in above["devices"]:
         for entry in device["values"].values():
             assert began_ms - 50 <= entry["at_ms"] <= ended_ms + 50
-    assert not site.child.status()["parked"]
+    status = site.child.status()
+    assert status["parked"] == []
+    assert status["uplink"]["parent"] == f"127.0.0.1:{site.parent.tls_port}"
+
+
+def test_a_parent_with_another_certificate_than_the_invitation_names_is_not_joined(
+    tmp_path: Path,
+) -> None:
+    parent = Node(tmp_path / "parent", config=NO_RADIO)
+    child = Node(tmp_path / "child", config=NO_RADIO)
+    with running(parent, child):
+        line = parent.run("mesh", "invite").stdout.splitlines()[0]
+        word, host, port, fingerprint, code = line.split(":")
+        assert int(port) == parent.tls_port
+        other = ("0" if fingerprint[0] != "0" else "1") + fingerprint[1:]
+        refused = child.run("join", f"{word}:{host}:{port}:{other}:{code}")
+        assert refused.returncode != 0
+        assert "GW-16" in refused.stderr
+        assert "certificate" in refused.stderr
+        assert child.status()["uplink"]["state"] == "none"
+        # Nothing of the code was given away: it still works, once.
+        assert child.run("join", "-", stdin=line).returncode == 0
+        wait_online(child)
+        late = Node(tmp_path / "late", config=NO_RADIO)
+        with running(late):
+            assert late.run("join", "-", stdin=line).returncode != 0
+            assert late.status()["uplink"]["state"] == "none"
 
 
 @pytest.mark.needs("dbus-daemon", "node", "npm")

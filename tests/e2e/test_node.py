@@ -309,15 +309,18 @@ def test_a_command_without_a_running_node_says_so(tmp_path: Path) -> None:
     assert "what to do" in said.stderr
 
 
-def test_a_log_level_changes_at_run_time(tmp_path: Path) -> None:
-    node = Node(tmp_path / "node", config=NO_RADIO)
+def test_a_log_level_changes_at_run_time(tmp_path: Path, port: Port) -> None:
+    node = Node(tmp_path / "node", config=wire(port))
     with running(node):
-        assert " DEBUG " not in node.log
-        assert node.run("logs", "--level", "mesh=debug", "--level", "broker=debug").returncode == 0
-        assert node.run("logs", "--level", "mesh=loud").returncode != 0
-        levels = node.ask("POST", "/logs/level", {"component": "mesh", "level": "debug"})
-        assert levels["mesh"].lower() == "debug"
-        assert levels["broker"].lower() == "debug"
+        node.wait(lambda s: s["links"][0]["state"] == "open", what="the port is open")
+        levels = ["bridge=warning", "bridge=info"]
+        for number, level in enumerate(levels, 1):
+            assert node.run("logs", "--level", level).returncode == 0
+            port.write(b'{"id":"sensor-%d","t":1}\n' % number)
+            node.wait(lambda s, n=number: len(s["devices"]) == n, what="the device is claimed")
+        assert "slug=sensor-1" not in node.log
+        soon(lambda: "slug=sensor-2" in node.log, what="the claim is logged")
+        assert node.run("logs", "--level", "bridge=loud").returncode != 0
 
 
 # ---- pages, numbers, health -------------------------------------------------------------------
@@ -372,6 +375,8 @@ def test_the_demo_ends_cleanly_names_its_state_and_forgets_its_devices(tmp_path:
         assert status["node"]["demo"] is True
         assert all(d["slug"].startswith("demo-") and d["demo"] for d in status["devices"])
         demo.wait(lambda s: s["uplink"]["taken"] > 0, what="the parent takes")
+        elsewhere = demo.run("join", "gateway-join1:127.0.0.1:1:" + "0" * 64 + ":X3W2-ECGF-KTRM")
+        assert "GW-1814" in elsewhere.stderr
         assert demo.process is not None
         demo.process.send_signal(signal.SIGINT)
         assert demo.process.wait(15) == 0, demo.log
