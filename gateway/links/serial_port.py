@@ -39,6 +39,7 @@ class SerialLink:
         self.name = settings.name
         self.origin = origin_of(settings.port)
         self._settings = settings
+        self._path = str(settings.path)  # `state` is asked with each chunk
         self._clock = clock
         self._health = Health(settings.name, clock, COUNTERS)
         self._port: OpenPort | None = None
@@ -92,7 +93,7 @@ class SerialLink:
     def state(self) -> dict[str, object]:
         """Return how the link is, and which port it is."""
         device = self._port.real if self._port is not None else ""
-        return self._health.as_dict() | {"port": str(self._settings.path), "device": device}
+        return self._health.as_dict() | {"port": self._path, "device": device}
 
     # --- opening -----------------------------------------------------------------------------
 

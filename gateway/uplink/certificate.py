@@ -1,17 +1,16 @@
 """The node's own certificate: made once, self-signed, trusted by its fingerprint and nothing else."""
 
-import datetime as dt
 import hashlib
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 from gateway.errors import ConfigError
 from gateway.runtime.files import write_atomically
 
-VALID_YEARS = (
-    30  # pinned by fingerprint, so its end protects nobody; a gateway in a wall must outlive it
-)
-DAYS_BACK = 3650  # a child without a clock wakes up years ago
+END = b"-----END CERTIFICATE-----\n"
+MINTING_S = 120.0  # a tenth of a second on a desktop; a busy board with a slow card has its time
 
 
 def fingerprint(der: bytes) -> str:
@@ -46,7 +45,7 @@ def _files(state_dir: Path) -> tuple[Path, Path]:
         missing = key if certificate.exists() else certificate
         raise _unusable(missing, "it is missing, but its other half is there")
     if not certificate.exists():
-        certificate_pem, key_pem = _make()
+        certificate_pem, key_pem = _made(certificate)
         key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         certificate.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(key, key_pem)
@@ -54,31 +53,23 @@ def _files(state_dir: Path) -> tuple[Path, Path]:
     return certificate, key
 
 
-def _make() -> tuple[bytes, bytes]:
-    # Imported here: 40 ms and 8 MB that a node without TLS does not spend.
-    from cryptography import x509  # noqa: PLC0415
-    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gateway")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=DAYS_BACK))
-        .not_valid_after(now + dt.timedelta(days=365 * VALID_YEARS))
-        .sign(key, hashes.SHA256())
-    )
-    key_pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return certificate.public_bytes(serialization.Encoding.PEM), key_pem
+def _made(certificate: Path) -> tuple[bytes, bytes]:
+    """Return a new certificate and its key, made by another process: see `minting`."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway.uplink.minting"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=MINTING_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _unusable(certificate, f"none could be made ({error})") from error
+    certificate_pem, end, key_pem = done.stdout.partition(END)
+    if done.returncode or not key_pem:
+        why = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        raise _unusable(certificate, f"none could be made ({why})")
+    return certificate_pem + end, key_pem
 
 
 def _unusable(path: Path, why: str) -> ConfigError:

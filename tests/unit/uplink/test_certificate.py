@@ -1,5 +1,8 @@
 """The node's own certificate."""
 
+import subprocess
+import sys
+
 import pytest
 
 from gateway.errors import ConfigError
@@ -28,3 +31,23 @@ def test_a_damaged_certificate_is_named(tmp_path):
     (tmp_path / "tls" / "node.crt").write_text("nothing")
     with pytest.raises(ConfigError):
         server_context(tmp_path)
+
+
+def test_making_it_leaves_no_cryptography_in_the_process(tmp_path):
+    code = (
+        "import pathlib, sys\n"
+        "from gateway.uplink.certificate import server_context\n"
+        f"server_context(pathlib.Path({str(tmp_path)!r}))\n"
+        "sys.exit('cryptography' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert (tmp_path / "tls" / "node.crt").exists()
+
+
+@pytest.mark.parametrize("program", ["/bin/false", "/nowhere/python"])
+def test_a_certificate_that_cannot_be_made_is_named(tmp_path, monkeypatch, program):
+    monkeypatch.setattr(sys, "executable", program)
+    with pytest.raises(ConfigError, match="none could be made") as caught:
+        server_context(tmp_path)
+    assert caught.value.code == "GW-1612"
+    assert not (tmp_path / "secrets").exists()
