@@ -173,26 +173,40 @@ class _Keeper:
                 pass
 
     async def _once(self) -> BaseException:
-        """Run the service until it fails; returns why. A cancel from outside passes through."""
+        """Run the service until it fails; returns why. A cancel from outside passes through.
+
+        In a task of its own: a task group that failed inside the service leaves its task marked as being
+        cancelled (Python 3.11 and 3.12), which could not be told from the node's own stop.
+        """
         loop = asyncio.get_running_loop()
         well = loop.call_later(self._owner.patience.healthy_s, self._healthy)
+        task = loop.create_task(self.service.run(), name=self.service.name)
         try:
-            await self.service.run()
-        except asyncio.CancelledError as error:
-            if _is_cancelled():
-                raise
-            # Awaiting something that others cancelled: a task group would lose this service silently.
-            return _wrapped(self.service, "was cancelled from inside", error)
-        except Exception as error:
-            if _is_cancelled():  # a group inside the service swallowed our cancel into its errors
-                log.warning(
-                    "error while stopping", extra={"service": self.service.name}, exc_info=error
-                )
-                raise asyncio.CancelledError from error
-            return cause(error)
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            await self._end(task)
+            raise
         finally:
             well.cancel()
-        return _wrapped(self.service, "ended by itself", None)
+        if task.cancelled():
+            # Awaiting something that others cancelled: a task group would lose this service silently.
+            return _wrapped(self.service, "was cancelled from inside", None)
+        error = task.exception()
+        return _wrapped(self.service, "ended by itself", None) if error is None else cause(error)
+
+    async def _end(self, task: "asyncio.Task[None]") -> None:
+        task.cancel("the node stops")
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError:
+                task.cancel("the node stops")
+        # A group inside the service may have swallowed our cancel into its errors.
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.warning(
+                "error while stopping", extra={"service": self.service.name}, exc_info=error
+            )
 
     def _healthy(self) -> None:
         self._restarts.clear()
@@ -219,11 +233,6 @@ class _Keeper:
         wait_s = next(self._delays)
         _log_restart(self.service, error, wait_s)
         return wait_s
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _log_restart(service: Service, error: BaseException, wait_s: float) -> None:

@@ -260,3 +260,18 @@ async def test_a_required_service_whose_store_is_lost_ends_everything_at_once() 
     with pytest.raises(StoreError, match="the disk failed"):
         await run_services([other, store], asyncio.Event(), on_park=lambda _: None, patience=QUICK)
     assert store.runs == 1
+
+
+async def test_a_service_whose_inner_group_fails_is_restarted_and_then_parked() -> None:
+    async def work() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(forever())
+            group.create_task(failing(LOST)())
+
+    service, stop, parked = Part(work), asyncio.Event(), [ParkedService("", "", "", "")]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run_services([service], stop, on_park=parked.append, patience=QUICK))
+        await eventually(lambda: len(parked) == 2)
+        stop.set()
+    assert parked[1].code == LOST.code
+    assert service.runs == QUICK.most_restarts + 1
