@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 EXIT_OK = 0
 EXIT_LOST = 1
 MOST_LAG_S = 5.0  # a loop that stood still this long is not fed by the watchdog
+MOST_START_S = (
+    15.0  # then systemd is told without a listener: its own patience ends after 90 s, in a kill
+)
 MOST_COMMIT_S = 60.0  # an SD card that needs longer for one commit is broken
 
 
@@ -109,9 +112,15 @@ class Ready:
         self._is_told = False
 
     async def run(self) -> None:
-        """Wait for the broker, tell, and rest."""
+        """Wait for the broker, tell, and rest; a node whose MQTT ports are taken runs all the same."""
         started = time.monotonic()
-        await self._parts.broker_ready()
+        try:
+            async with asyncio.timeout(MOST_START_S):
+                await self._parts.broker_ready()
+        except TimeoutError:
+            log.warning("no MQTT listener runs", extra={"next": "gateway status says why"})
+            self._notifier.ready("no MQTT listener runs: `gateway status` says why")
+            await self._parts.broker_ready()
         if not self._is_told:
             self._is_told = True
             where = ", ".join(self._parts.mqtt_addresses())

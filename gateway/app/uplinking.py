@@ -105,15 +105,13 @@ class Uplinking:
                 hint="run a node without --demo (`gateway run`) and join that",
             )
         parent = await self._join(line)
-        self._look_for_parent()
-        self.uplink.reload()
+        self._parent_changed()
         return {"parent": parent.text, "mesh_id": parent.mesh_id}
 
     def leave(self) -> dict[str, Any]:
         """Leave the parent; what waits in the log stays."""
         was = leave(self._parts.options.state_dir)
-        self._look_for_parent()
-        self.uplink.reload()
+        self._parent_changed()
         return {"left": was}
 
     def documents_changed(self) -> None:
@@ -133,7 +131,17 @@ class Uplinking:
         return load_parent(self._parts.options.state_dir)
 
     def _look_for_parent(self) -> None:
-        self.has_parent = self._parent() is not None
+        try:
+            self.has_parent = self._parent() is not None
+        except ConfigError as error:
+            # There is one: what is meant for it is kept.  The uplink parks with this error, `gateway join` mends it.
+            self.has_parent = True
+            log.error("the parent is unknown", extra={"code": error.code, "error": error.text})  # noqa: TRY400
+
+    def _parent_changed(self) -> None:
+        self._look_for_parent()
+        self.uplink.reload()
+        self._parts.retry(self.uplink.name)  # it is parked after a refused token
 
     async def _documents(self) -> Sequence[Document]:
         """Return the devices that this node speaks for: brought here, or registered here by people."""
