@@ -2,12 +2,15 @@
 
 A pty is fed with JSON lines as fast as the gateway reads them, four values in each, then one in each (the dearest
 way to say it); the clock stops when the parent has taken the last one.  Then lines come one by one at a calm pace,
-so that nothing is done in batches but what the gateway itself gathers.  Memory, start and idle cost are measured
+so that nothing is done in batches but what the gateway itself gathers: beside it stands, as `paced_cost_ratio`, how
+often that is the cost of a bare reader that only parses the same lines at the same pace.  Memory, start and idle cost are measured
 on the same kind of node: both listeners, HTTP, TLS, nobody connected.
 """
 
 import json
 import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -33,6 +36,20 @@ driver = "line-json"
 baud = 115200
 """
 
+BARE = """
+import asyncio, json, os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+def read():
+    for line in os.read(fd, 4096).splitlines():
+        json.dumps(json.loads(line))
+async def main():
+    asyncio.get_running_loop().add_reader(fd, read)
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+"""The least that Python can do with a line: it is read, parsed and written as JSON again, and goes nowhere."""
+
 
 def run(*, quick: bool) -> dict[str, float]:
     """Return the metrics; bounded by TAKEN_S seconds for each feeding and IDLE_S of doing nothing."""
@@ -47,7 +64,7 @@ def run(*, quick: bool) -> dict[str, float]:
             line = parent.ask("POST", "/mesh/invite", {})["line"]
             child.ask("POST", "/join", {"line": line})
             child.wait(lambda status: status["uplink"]["state"] == "online", what="online")
-            metrics = _costs(_Line(port, child, parent), quick=quick)
+            metrics = _costs(_Line(port, child, parent), folder, quick=quick)
             metrics |= {"busy_rss_mb": rss_mb(child.pid), "parent_busy_rss_mb": rss_mb(parent.pid)}
         finally:
             child.stop()
@@ -86,11 +103,12 @@ class _Line:
         return _cpu_s(self._child) - child_s, _cpu_s(self._parent) - parent_s, took
 
 
-def _costs(line: _Line, *, quick: bool) -> dict[str, float]:
+def _costs(line: _Line, folder: Path, *, quick: bool) -> dict[str, float]:
     line.feed(_four, 200)  # claims the device and warms the caches
     count, paced = (LINES_QUICK, PACED_QUICK) if quick else (LINES, PACED_LINES)
     four, one = line.feed(_four, count), line.feed(_one, count)
     calm = line.feed(_one, paced, at_once=1, per_s=PACED_PER_S)
+    bare = _bare(folder, paced)
     readings = count * len(_four(0))
     return {
         "readings_per_cpu_s": readings / four[0],
@@ -100,7 +118,26 @@ def _costs(line: _Line, *, quick: bool) -> dict[str, float]:
         "parent_single_readings_per_cpu_s": count / one[1],
         "paced_readings_per_cpu_s": paced / calm[0],
         "parent_paced_readings_per_cpu_s": paced / calm[1],
+        "paced_cost_ratio": calm[0] / bare,
     }
+
+
+def _bare(folder: Path, count: int) -> float:
+    """Return the CPU seconds of BARE for the same paced lines."""
+    port = Port(folder / "by-id", "usb-bare-0001")
+    reader = subprocess.Popen([sys.executable, "-c", BARE, str(port.path)], stdout=subprocess.PIPE)
+    try:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        before, started = _cpu_s(reader), time.monotonic()
+        for number in range(count):
+            time.sleep(max(started + number / PACED_PER_S - time.monotonic(), 0))
+            port.write(_encoded(_one(number)))
+        time.sleep(0.1)
+        return _cpu_s(reader) - before
+    finally:
+        reader.kill()
+        reader.communicate()
 
 
 def _four(number: int) -> dict[str, float]:
@@ -150,9 +187,9 @@ def _listening(port: int) -> None:
     raise AssertionError(f"nothing listens on port {port}")
 
 
-def _cpu_s(node: Node) -> float:
-    """Return the CPU seconds of a node to the nanosecond: /proc counts in hundredths, too coarse for an idle one.
+def _cpu_s(process: Node | subprocess.Popen[bytes]) -> float:
+    """Return the CPU seconds of a process to the nanosecond: /proc counts in hundredths, too coarse for an idle one.
 
     clock_getcpuclockid(3) in numbers: the id of a process's CPU clock on Linux is made from its pid.
     """
-    return time.clock_gettime(~node.pid << 3 | 2)
+    return time.clock_gettime(~process.pid << 3 | 2)

@@ -25,13 +25,12 @@ def unknown_senders(records: Sequence[Record], node: DeviceUuid, speaker: Speake
 
 def refusals(records: Sequence[Record], node: DeviceUuid, speaker: Speaker) -> dict[int, Refusal]:
     """Return which records are refused for good."""
-    mine = {
-        sender: sender == node or speaker(sender) == node
-        for sender in {record.sender for record in records}
-    }
+    senders = {record.sender for record in records}
+    mine = {sender: sender == node or speaker(sender) == node for sender in senders}
+    named = {sender for sender in senders if is_uuid(sender)}
     refused: dict[int, Refusal] = {}
     for record in records:
-        if not _is_sane(record):
+        if record.sender not in named or not _is_sane(record):
             refused[record.number] = Refusal.MALFORMED
         elif not mine[record.sender]:
             refused[record.number] = Refusal.NOT_YOURS
@@ -49,8 +48,7 @@ def placeholders(block: Block, node: DeviceUuid) -> list[Record]:
 def _is_sane(record: Record) -> bool:
     body = record.body
     return (
-        is_uuid(record.sender)
-        and 2 <= len(body) <= MOST_BODY_BYTES
+        2 <= len(body) <= MOST_BODY_BYTES
         and body[:1] == b"{"
         and body[-1:] == b"}"
         and 0 <= record.uptime_ms <= MOST_NUMBER
