@@ -17,7 +17,6 @@ from gateway.mesh.mqtt import MqttFace
 from gateway.mesh.registration import RegistrationMode
 from gateway.mesh.router import Router, Ways
 from gateway.model import Command, DeviceUuid, Message
-from gateway.model.block import MOST_RAW_BYTES
 from gateway.model.whitelist import may
 from gateway.mqtt.ports import Publish, Session
 
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_BODY_BYTES = (
-    MOST_RAW_BYTES // 2
-)  # of what goes up: a block that holds it must unpack at the parent
+    128 * 1024
+)  # a block with it fits the packets that a parent takes by default (256 KiB)
 DEMO_ROLES = ("home", "monitor")
 
 
@@ -128,7 +127,7 @@ class Meshing:
             raise MalformedFrameError(
                 f"message {message.id} of {message.sender} is larger than {MOST_BODY_BYTES} bytes",
                 code="GW-1817",
-                hint="send large data in parts; a parent takes blocks of 1 MiB at most",
+                hint="send large data in parts; a parent takes packets of 256 KiB",
             )
         return self._parts.stores.spool.append(message, waiting=waiting)
 

@@ -228,6 +228,9 @@ class MqttFace:
             # MQTT 3.1.1 has no negative acknowledgement: without this the sender would believe it was kept.
             outlet.fail(f"message failed: {error}", content)
             return Refused(str(error))
+        if ticket.refused:
+            outlet.fail("message failed: Unprocessable Entity", content)
+            return Refused("it means nothing, or is too large for the line to the parent")
         return Consumed(ticket.settle)
 
     def _parsed(self, outlet: MqttOutlet, payload: bytes) -> dict[str, Any] | None:

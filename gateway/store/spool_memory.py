@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from gateway.model import DeviceUuid, Lane, Message, RangeSet, Receipt
 from gateway.model.block import (
-    MOST_RAW_BYTES,
     MOST_RECORDS,
     SEAL_BYTES,
     Block,
@@ -19,6 +18,9 @@ from gateway.store import dead_letters
 from gateway.store.dead_letters import DeadLetter
 from gateway.store.spool_rows import Written, within
 
+MOST_JOINED_BYTES = (
+    160 * 1024
+)  # raw, of a block of several records: what does not pack must fit a packet all the same
 HEAD_BYTES = 512  # more than the fields before a record's body ever take
 
 
@@ -69,7 +71,7 @@ class SpoolMemory:
             block is not None
             and block.boot_id == message.created.boot_id
             and block.lane is message.lane
-            and block.size + len(message.body) <= MOST_RAW_BYTES - HEAD_BYTES
+            and block.size + len(message.body) <= MOST_JOINED_BYTES - HEAD_BYTES
         )
 
     def begin(self, message: Message, due: float) -> None:

@@ -5,7 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from gateway.errors import StoreFullError
+from gateway.app.meshing import MOST_BODY_BYTES
+from gateway.errors import MalformedFrameError, StoreFullError
 from gateway.mesh.build import Gatekeeping, Mesh
 from gateway.mesh.registration import RegistrationMode
 from gateway.mesh.router import Ways
@@ -75,6 +76,8 @@ class MeshNode:
     def _spool(self, message: Message, waiting: bool) -> int:
         if self.is_full:
             raise StoreFullError("the spool is full", code="GW-1503", hint="free space")
+        if len(message.body) > MOST_BODY_BYTES:
+            raise MalformedFrameError("too large", code="GW-1817", hint="send it in parts")
         self.spooled.append((message, waiting))
         return len(self.spooled)
 

@@ -51,8 +51,8 @@ async def _send(face: HttpFace, call: Call, content: Mapping[str, Any]) -> Respo
         face.clock.stamp(),
     )
     await face.router.prepare([sent])
-    face.router.route([sent], waiting=True)
-    return replies.job_reply(NO_CONTENT)
+    ticket = face.router.route([sent], waiting=True)
+    return replies.job_reply(UNPROCESSABLE if ticket.refused else NO_CONTENT)
 
 
 ROUTES = (

@@ -345,3 +345,15 @@ async def test_a_request_that_no_store_could_hold_is_refused_and_costs_nobody_el
     assert frame["topic"] == "error"
     assert (await net.ask(session, "whoami", {}))["topic"] == "whoami"
     assert net.node.mesh.work.failed == 0
+
+
+async def test_a_message_too_large_for_the_line_to_the_parent_is_refused_with_an_error(
+    net: Net,
+) -> None:
+    session = await net.session(A, "ta")
+    request = {"devices": [device_uuid(99)], "payload": "x" * 200_000}
+    net.broker.send(session, "message", request, qos=1)
+    await eventually(lambda: session.verdicts)
+    assert isinstance(session.verdicts[0], Refused)
+    (error,) = session.data("error")
+    assert error["message"] == "message failed: Unprocessable Entity"

@@ -1,8 +1,11 @@
 """The volatile end of a log: whatever is taken in whatever order, the watermark tells the truth."""
 
+import secrets
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.app.meshing import MOST_BODY_BYTES
 from gateway.model import RangeSet, Receipt, Refusal
 from gateway.model.block import MOST_RAW_BYTES, unpack
 from gateway.store.spool_memory import SpoolMemory
@@ -79,3 +82,14 @@ def test_a_huge_message_gets_a_block_that_can_be_unpacked() -> None:
     memory.append(huge, "")
     memory.seal()
     assert [len(unpack(block)) for block in memory.waiting()] == [1, 1]
+
+
+def test_a_block_with_the_largest_message_of_all_fits_a_packet_even_if_nothing_packs() -> None:
+    memory = SpoolMemory("aa" * 16)
+    largest = message(secrets.token_hex(MOST_BODY_BYTES // 2))
+    for each in (message("small"), message(secrets.token_hex(31_000)), largest):
+        if not memory.fits(each):
+            memory.begin(each, due=1.0)
+        memory.append(each, "")
+    memory.seal()
+    assert all(block.raw_bytes < 176 * 1024 for block in memory.waiting())
