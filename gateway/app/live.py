@@ -17,6 +17,9 @@ MOST_WAITING_EVENTS = 256  # then the viewer is behind and gets a snapshot inste
 MOST_DEVICES = 1000  # more are routed as ever, but not shown
 TREND_POINTS = 48  # a sparkline's width; doubles, so 384 bytes for each quantity
 MOST_TRENDS = 2000
+MOST_QUANTITIES = 64  # of one device; a sender that makes up names cannot fill the memory
+MOST_TEXT = 256
+MOST_NUMBER = 1e300  # what a double, and JSON in a browser, can hold
 
 Values = Mapping[str, tuple[Scalar, str]]
 """quantity -> (value, SenML unit)"""
@@ -69,7 +72,9 @@ class Live:
 
     def forget(self, uuid: DeviceUuid) -> None:
         """Show a device no longer."""
-        if self.devices.pop(uuid, None) is not None:
+        seen = self.devices.pop(uuid, None)
+        if seen is not None:
+            self._trends -= len(seen.trends)
             self.tell("forgotten", {"uuid": uuid})
 
     def availability(self, uuid: DeviceUuid, availability: str) -> None:
@@ -89,6 +94,7 @@ class Live:
             seen = self.devices.get(uuid)
         if seen is None:
             return
+        values = _shown(values, seen.values)
         newest = seen.last_seen_ms
         if not late or newest is None or (at_ms is not None and at_ms > newest):
             seen.last_seen_ms = at_ms
@@ -146,6 +152,27 @@ class Live:
         points.append(value)
         if len(points) > TREND_POINTS:
             del points[0]
+
+
+def _shown(values: Values, known: Mapping[str, object]) -> Values:
+    """Return what the page can show: JSON has no NaN, and a device no more than so many quantities."""
+    room = MOST_QUANTITIES - len(known)
+    shown: dict[str, tuple[Scalar, str]] = {}
+    for name, (value, unit) in values.items():
+        if not _is_plain(value) or len(name) > MOST_TEXT:
+            continue
+        if name not in known:
+            if room <= 0:
+                continue
+            room -= 1
+        shown[name] = (value[:MOST_TEXT] if isinstance(value, str) else value, unit[:MOST_TEXT])
+    return shown
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, int | float):
+        return abs(value) < MOST_NUMBER  # false for NaN
+    return isinstance(value, str)
 
 
 def encoded(event: str, data: object) -> bytes:

@@ -14,7 +14,7 @@ def values_of(message: Message) -> Values:
         body = json.loads(message.body)
         payload, units = body["payload"], body.get("units", {})
         return {name: (value, str(units.get(name, ""))) for name, value in payload.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 

@@ -27,7 +27,9 @@ def body_object(message: Message) -> dict[str, Any]:
     """Return a message's body as an object; raises MalformedFrameError (GW-1603) if it is none."""
     try:
         value = json.loads(message.body)
-    except ValueError:
+        if b"\\u" in message.body or not message.body.isascii():
+            compact(value)  # half of a surrogate pair could not be sent on: UnicodeEncodeError
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise MalformedFrameError(

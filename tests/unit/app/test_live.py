@@ -3,7 +3,15 @@
 import json
 from typing import Any
 
-from gateway.app.live import MOST_WAITING_EVENTS, TREND_POINTS, Live, Seen, described
+from gateway.app.live import (
+    MOST_QUANTITIES,
+    MOST_TRENDS,
+    MOST_WAITING_EVENTS,
+    TREND_POINTS,
+    Live,
+    Seen,
+    described,
+)
 from gateway.model import DeviceUuid
 
 UUID = DeviceUuid("0f0e0d0c-0000-4000-8000-000000000001")
@@ -69,3 +77,28 @@ def test_knowing_a_device_again_keeps_its_values():
     hub.know(Seen(UUID, "glasshouse", "Glasshouse"))
     shown = described(hub.devices[UUID])
     assert (shown["slug"], shown["values"]["temperature"]["value"]) == ("glasshouse", 21.5)
+
+
+def test_values_that_json_or_a_browser_cannot_hold_are_not_shown():
+    hub = live()
+    odd = {"nan": float("nan"), "inf": float("inf"), "huge": 10**400, "list": [1], "none": None}
+    hub.reading(UUID, {name: (value, "") for name, value in odd.items()} | {"ok": (1, "")}, 1)
+    assert list(hub.devices[UUID].values) == ["ok"]
+    json.dumps(described(hub.devices[UUID], trends=True), allow_nan=False)
+
+
+def test_a_device_that_makes_up_names_cannot_fill_the_memory():
+    hub = live()
+    for number in range(10 * MOST_QUANTITIES):
+        hub.reading(UUID, {f"q{number}": (number, "")}, number)
+    assert len(hub.devices[UUID].values) == MOST_QUANTITIES
+    hub.reading(UUID, {"q0": (7, "")}, 10_000)
+    assert hub.devices[UUID].values["q0"] == (7, "", 10_000)
+
+
+def test_forgotten_devices_give_their_sparklines_back():
+    hub = live()
+    for number in range(MOST_TRENDS + 10):
+        hub.forget(UUID)
+        hub.reading(UUID, {"t": (float(number), "")}, number)
+    assert "t" in hub.devices[UUID].trends
