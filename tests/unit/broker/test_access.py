@@ -22,8 +22,8 @@ OWN_SYNC, OTHER_SYNC = f"$gateway/1/{CHILD}/up", f"$gateway/1/{DEVICE}/up"
 SESSION = f"meshbluClient/{DEVICE}/c"
 
 PUBLISH = [
-    *((PLAIN_DEVICE, topic, Rule.JOB) for topic in (*REQUEST_TOPICS, *JOB_TOPICS)),
-    *((THE_CHILD, topic, Rule.JOB) for topic in (*REQUEST_TOPICS, *JOB_TOPICS)),
+    *((PLAIN_DEVICE, topic, Rule.JOB) for topic in sorted({*REQUEST_TOPICS, *JOB_TOPICS})),
+    *((THE_CHILD, topic, Rule.JOB) for topic in sorted({*REQUEST_TOPICS, *JOB_TOPICS})),
     (ADMIN, "message", Rule.UNCLAIMED),
     (ADMIN, "meshblu/request", None),
     (ADMIN, SESSION, None),
@@ -69,7 +69,10 @@ SUBSCRIBE = [
     (PLAIN_DEVICE, DEVICE, SubscribeAs.MESH),
     (PLAIN_DEVICE, OTHER, SubscribeAs.MESH),
     (ADMIN, DEVICE, SubscribeAs.REFUSED),
-    *((PLAIN_DEVICE, topic, SubscribeAs.REFUSED) for topic in (*REQUEST_TOPICS, *JOB_TOPICS)),
+    *(
+        (PLAIN_DEVICE, topic, SubscribeAs.REFUSED)
+        for topic in sorted({*REQUEST_TOPICS, *JOB_TOPICS})
+    ),
     (ADMIN, "message", SubscribeAs.OPEN),
     (ADMIN, "meshblu/request", SubscribeAs.REFUSED),
     (PLAIN_DEVICE, SESSION, SubscribeAs.REFUSED),
