@@ -22,7 +22,9 @@ from gateway.uplink.protocol.parent import ParentMachine, Phase
 
 log = logging.getLogger(__name__)
 
-OUR_FAULTS = (ValueError, TypeError, LookupError, ArithmeticError, AssertionError)
+OUR_FAULTS = (
+    ValueError, TypeError, LookupError, ArithmeticError, AssertionError, RecursionError,
+)  # fmt: skip
 """What a mistake of ours raises while a block is taken: told to the child as a NACK, never as a refusal."""
 
 
@@ -127,6 +129,14 @@ class ChildSession:
     # ---- store work ----
 
     async def work(self) -> None:
+        """Do what waits now; what one child sends cannot end the sessions of the others."""
+        try:
+            await self._work()
+        except OUR_FAULTS:
+            log.exception("session failed", extra={"node": self.node})
+            self._ports.broker.kick(self.session, "a fault of the parent's; call again")
+
+    async def _work(self) -> None:
         """Do what waits now; blocks that follow each other are taken in one commit."""
         for _ in range(len(self._jobs)):
             if not self._jobs:

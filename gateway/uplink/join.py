@@ -35,6 +35,8 @@ async def join(line: str, state_dir: Path, node: DeviceUuid, name: str) -> Paren
 
 async def _ask(invite: Invite, node: DeviceUuid, name: str) -> Joined:
     answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+    # A connection that is lost while it opens fails in `connect`; nobody asks for this answer then.
+    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def came(payload: bytes) -> None:
         try:

@@ -66,6 +66,7 @@ class ChildMachine:
         self._unsettled_logs: set[str] = set()  # of WELCOME: blocks are read only after these
         self._is_dry = {True: False, False: False}  # live, history: nothing left to read
         self._registering = False
+        self._is_outdated = False
         self._anchored: set[str] = set()
         self._confirm: dict[str, RangeSet] = {}
         self._ends: dict[str, LogState] = {}
@@ -142,7 +143,7 @@ class ChildMachine:
         self._session += 1
         self._hello = self._welcome = self._window = None
         self._clock = ParentClock()
-        self._reading = self._registering = False
+        self._reading = self._registering = self._is_outdated = False
         self._is_dry = {True: False, False: False}
         self._anchored.clear()
         self._unsettled_logs.clear()
@@ -273,6 +274,7 @@ class ChildMachine:
 
     def _gather(self) -> list[ChildEffect]:
         if self._registering:
+            self._is_outdated = True  # what is being gathered may have been read before this change
             return []
         self._registering = True
         return [GatherDocuments(self._session)]
@@ -281,7 +283,11 @@ class ChildMachine:
         if event.request.session != self._session or self._welcome is None:
             return []
         self._registering = False
-        return [Send(frame) for frame in parts(event.devices, event.digest)]
+        effects: list[ChildEffect] = [Send(f) for f in parts(event.devices, event.digest)]
+        if self._is_outdated:
+            self._is_outdated = False
+            effects += self._gather()
+        return effects
 
     def _registered(self, frame: fr.Registered, _: int) -> list[ChildEffect]:
         self.registered = frame.digest

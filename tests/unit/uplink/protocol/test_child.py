@@ -140,3 +140,14 @@ def test_a_needed_device_is_told_and_the_block_offered_again_behind_it(machine):
     assert isinstance(frames(effects)[0], fr.Register)
     (sent,) = frames(machine.step(ev.BlocksRead(machine.read, [block(LOG, 11)]), now(50)))
     assert sent.block.first == 11
+
+
+def test_a_device_that_changes_while_devices_are_gathered_is_told_as_well(machine):
+    welcomed(machine)
+    (first,) = only(machine.step(ev.DocumentsChanged(), now(20)), fx.GatherDocuments)
+    assert not only(machine.step(ev.DocumentsChanged(), now(21)), fx.GatherDocuments)
+    effects = machine.step(ev.DocumentsGathered(first, (), "one"), now(22))
+    (second,) = only(effects, fx.GatherDocuments)
+    effects = machine.step(ev.DocumentsGathered(second, (), "two"), now(23))
+    assert [frame.digest for frame in frames(effects) if isinstance(frame, fr.Register)] == ["two"]
+    assert not only(effects, fx.GatherDocuments)
