@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from gateway.model import DeviceUuid, Event, HardwareId, Identity, Quality, Reading, Scalar, Stamp
 
+MOST_VALUES = (
+    256  # last values of one device: one that makes up names must not fill memory and topic
+)
 MOST_UNIT_SHAPES = 64  # sets of quantities that one device sends together; remembered as bytes
 
 encoded = json.JSONEncoder(
@@ -63,6 +66,12 @@ class Device:
     def topic(self, name: str) -> str:
         """Return one of the device's plain topics."""
         return f"devices/{self.identity.slug}/{name}"
+
+    def forget_oldest_values(self) -> None:
+        """Keep the newest names of quantities only."""
+        for name in list(self.values)[: len(self.values) - MOST_VALUES]:
+            del self.values[name]
+            self.units.pop(name, None)
 
     def body(self, group: Group) -> bytes:
         """Return a group as the body of a READING message; raises ValueError for what JSON cannot carry."""

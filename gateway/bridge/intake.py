@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 
 from gateway.bridge.claiming import Claims, Owners
-from gateway.bridge.devices import Device, Devices, Group, Source, encoded, grouped
+from gateway.bridge.devices import MOST_VALUES, Device, Devices, Group, Source, encoded, grouped
 from gateway.bridge.ports import Observer, Publish, Route
 from gateway.bridge.slugs import is_slug
 from gateway.errors import ConfigError
@@ -143,6 +143,8 @@ class Intake:
         for group in groups:
             if group.event is None:
                 device.values.update(group.payload)
+                if len(device.values) > MOST_VALUES:
+                    device.forget_oldest_values()
                 if self._observers:
                     newest.update(
                         zip(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.bridge.devices import Source
+from gateway.bridge.devices import MOST_VALUES, Source
 from gateway.bridge.intake import SILENT_AFTER_MS
 from gateway.errors import ConfigError
 from gateway.model import Event, HardwareId, Identity, MessageKind, Reading, is_uuid
@@ -246,3 +246,11 @@ async def test_a_rename_that_cannot_be_is_refused(uuid, slug, code):
     with pytest.raises(ConfigError) as caught:
         await bench.intake.rename(uuid, slug)
     assert caught.value.code == code
+
+
+async def test_a_device_that_makes_up_quantities_keeps_the_newest_of_them():
+    bench = await loaded()
+    for number in range(MOST_VALUES + 40):
+        bench.intake.accept([reading(bench, quantity=f"q{number}")], SOURCE)
+    last = json.loads(bench.retained["devices/a/reading"])
+    assert list(last) == [f"q{number}" for number in range(40, MOST_VALUES + 40)]
