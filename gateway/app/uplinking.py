@@ -83,7 +83,10 @@ class Uplinking:
                 load_parent=self._parent,
             ),
             parts.clock,
-            UplinkSettings(most_delay_s=parts.settings.uplink.most_retry_s),
+            UplinkSettings(
+                most_delay_s=parts.settings.uplink.most_retry_s,
+                keep_alive_s=parts.settings.uplink.keep_alive_s,
+            ),
         )
         return self.uplink
 

@@ -36,6 +36,7 @@ class UplinkSettings:
 
     first_delay_s: float = 0.5
     most_delay_s: float = 60.0
+    keep_alive_s: int = 30
     stable_s: float = 30.0  # a link that held this long was good: the delay starts small again
 
 
@@ -199,7 +200,13 @@ class ChildUplink:
         self._ended = ended
         client_id = f"gateway-{self._ports.spool.log}"
         dial = Dial(
-            parent.host, parent.port, parent.fingerprint, self._node, client_id, parent.token
+            parent.host,
+            parent.port,
+            parent.fingerprint,
+            self._node,
+            client_id,
+            parent.token,
+            self._settings.keep_alive_s,
         )
         wire = Wire(dial, self._came, partial(_end, ended))
         await wire.connect()

@@ -34,6 +34,7 @@ class Dial:
     node: str
     client_id: str
     password: str = field(repr=False)
+    keep_alive_s: int = KEEPALIVE_S
 
     @property
     def text(self) -> str:
@@ -198,7 +199,7 @@ def _client(dial: Dial, ready: socket.socket) -> "Client":
         reconnect_on_failure=False,
     )
     client.username_pw_set(dial.node, dial.password)
-    client.connect_async(dial.host, dial.port, keepalive=KEEPALIVE_S)
+    client.connect_async(dial.host, dial.port, keepalive=dial.keep_alive_s)
     return client
 
 

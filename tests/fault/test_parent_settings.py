@@ -1,6 +1,7 @@
 """Damaged settings of the parent, and a parent that no longer knows us: the node runs, and joining anew mends it at once."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -40,5 +41,21 @@ def test_joining_anew_after_a_refused_token_works_at_once(tmp_path: Path) -> Non
         child.wait(lambda s: s["uplink"]["state"] == "online", seconds=5)
         assert json.dumps(child.status()).count("0" * 40) == 0
     finally:
+        child.stop()
+        parent.stop()
+
+
+def test_a_parent_that_falls_silent_is_noticed_within_the_configured_keep_alive(
+    tmp_path: Path,
+) -> None:
+    parent = Node(tmp_path / "parent", config=QUIET).start()
+    child = Node(tmp_path / "child", config=f"{QUIET}[uplink]\nkeep_alive_s = 5\n").start()
+    try:
+        child.ask("POST", "/join", parent.ask("POST", "/mesh/invite", {}))
+        child.wait(lambda s: s["uplink"]["state"] == "online")
+        parent.signal(signal.SIGSTOP)
+        child.wait(lambda s: s["uplink"]["state"] == "offline", seconds=25)
+    finally:
+        parent.signal(signal.SIGCONT)
         child.stop()
         parent.stop()
