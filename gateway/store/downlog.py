@@ -73,9 +73,9 @@ def adopt_store(connection: sqlite3.Connection, node: DeviceUuid, store_id: str)
 def _newest(connection: sqlite3.Connection, node: DeviceUuid) -> tuple[str, int] | None:
     """Return (down log, last number) of the child's newest store, if there is one."""
     row = connection.execute(
-        "SELECT down_log, last FROM down_logs WHERE node = ?1 AND store_id ="
-        " coalesce((SELECT store_id FROM fences WHERE node = ?1), '')",
-        (node,),
+        "SELECT down_log, last FROM down_logs WHERE node = :node AND store_id ="
+        " coalesce((SELECT store_id FROM fences WHERE node = :node), '')",
+        {"node": node},
     ).fetchone()
     return (str(row[0]), int(row[1])) if row is not None else None
 
@@ -86,9 +86,9 @@ def _current(connection: sqlite3.Connection, node: DeviceUuid) -> tuple[str, int
         return newest
     down_log = secrets.token_hex(16)
     connection.execute(
-        "INSERT INTO down_logs (down_log, node, store_id, last) VALUES (?1, ?2,"
-        " coalesce((SELECT store_id FROM fences WHERE node = ?2), ''), 0)",
-        (down_log, node),
+        "INSERT INTO down_logs (down_log, node, store_id, last) VALUES (:log, :node,"
+        " coalesce((SELECT store_id FROM fences WHERE node = :node), ''), 0)",
+        {"log": down_log, "node": node},
     )
     return down_log, 0
 
