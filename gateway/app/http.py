@@ -44,13 +44,21 @@ def tcp_socket(bind: str, port: int) -> socket.socket:
 
 
 def unix_socket(path: Path) -> socket.socket:
-    """Open the control socket, readable and writable by this user alone."""
-    path.unlink(missing_ok=True)
+    """Open the control socket, for this user alone; raises ConfigError (GW-1807) where that is impossible."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with short_path(path) as name:
-        sock.bind(name)
-    path.chmod(0o600)
-    sock.listen(BACKLOG)
+    try:
+        path.unlink(missing_ok=True)
+        with short_path(path) as name:
+            sock.bind(name)
+        path.chmod(0o600)  # before it listens: nobody can have connected
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise ConfigError(
+            f"the control socket {path} cannot be made: {error.strerror or error}",
+            code="GW-1807",
+            hint="make the state directory writable for this user, and remove what is in the way",
+        ) from error
     sock.setblocking(False)
     return sock
 

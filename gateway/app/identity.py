@@ -29,7 +29,7 @@ def load(state_dir: Path) -> NodeIdentity:
     """Read the identity, or make it where the state directory has none at all.
 
     A missing pepper beside an existing node is never made anew: every token hash would stop matching.
-    Raises ConfigError (GW-1804 unreadable identity, GW-1805 pepper missing or damaged).
+    Raises ConfigError (GW-1804 unreadable identity, GW-1805 pepper missing or damaged, GW-1807 not writable).
     """
     name, pepper = state_dir / "node.json", state_dir / "secrets" / "pepper"
     if not name.exists():
@@ -42,11 +42,22 @@ def load(state_dir: Path) -> NodeIdentity:
         identity = NodeIdentity(
             normalised(str(uuid.uuid4())), secrets.token_bytes(PEPPER_BYTES), is_new=True
         )
-        pepper.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_atomically(pepper, identity.pepper.hex().encode() + b"\n")
-        write_atomically(name, json.dumps({"uuid": identity.uuid}).encode() + b"\n", mode=0o644)
+        try:
+            _keep(identity, name, pepper)
+        except OSError as error:
+            raise ConfigError(
+                f"the state directory {state_dir} cannot be used: {error}",
+                code="GW-1807",
+                hint="make it, and what lies in it, writable for this user, and free some space",
+            ) from error
         return identity
     return NodeIdentity(_uuid(name), _pepper(pepper), is_new=False)
+
+
+def _keep(identity: NodeIdentity, name: Path, pepper: Path) -> None:
+    pepper.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_atomically(pepper, identity.pepper.hex().encode() + b"\n")
+    write_atomically(name, json.dumps({"uuid": identity.uuid}).encode() + b"\n", mode=0o644)
 
 
 def _uuid(path: Path) -> DeviceUuid:
