@@ -8,7 +8,14 @@ from gateway.mesh.access import UNKNOWN, AccessCache
 from gateway.mesh.core.auth import TokenHasher, matches
 from gateway.mesh.work import Work
 from gateway.model.device import DeviceUuid, is_uuid, normalised
-from gateway.mqtt.ports import Authenticator, Credentials, Principal, PrincipalKind, Rejected
+from gateway.mqtt.ports import (
+    JOINING,
+    Authenticator,
+    Credentials,
+    Principal,
+    PrincipalKind,
+    Rejected,
+)
 
 BAD_CREDENTIALS = Rejected(4, "uuid or token is wrong")
 BUSY = Rejected(3, "the registry is busy; try again")
@@ -105,7 +112,8 @@ class DeviceAuthenticator:
             except GatewayError:
                 done(BUSY)
                 return
-            done(Principal(PrincipalKind.CHILD, uuid) if is_invited else BAD_CREDENTIALS)
+            joining = Principal(PrincipalKind.CHILD, uuid, roles=frozenset({JOINING}))
+            done(joining if is_invited else BAD_CREDENTIALS)
 
         if not self._work.submit(f"redeem:{uuid}", ask):
             done(BUSY)

@@ -26,6 +26,7 @@ from gateway.model.device import AccessRecord, DeviceUuid, is_uuid, normalised
 from gateway.model.message import Message, MessageKind
 from gateway.mqtt.ports import (
     CONSUMED,
+    JOINING,
     ROUTED,
     Consumed,
     Granted,
@@ -68,6 +69,13 @@ REQUESTS: Mapping[str, tuple[JobType, bool, Callable[[Mapping[str, Any]], Any]]]
     "generateAndStoreToken": (JobType.CREATE_TOKEN, True, _token_metadata),
 }
 """Request topic -> its job, whether the payload's `uuid` names the target (R4), and the job's data."""
+
+
+def _not_a_device(session: Session) -> Verdict:
+    """Judge a request topic of a session that the mesh does not serve: for a user it is an ordinary topic."""
+    if session.principal.kind is PrincipalKind.USER:
+        return ROUTED
+    return Refused("this session is no device of the mesh")
 
 
 class MqttFace:
@@ -113,6 +121,8 @@ class MqttFace:
 
     def opened(self, session: Session) -> None:
         """Begin to serve a DEVICE or CHILD session; it hears nothing until it subscribes."""
+        if JOINING in session.principal.roles:
+            return  # whoever holds an invitation chose this uuid: nothing may be done in its name yet
         uuid = normalised(session.principal.name)
         token_hash = self._logins.claim(uuid, session.peer)
         self._outlets[session] = MqttOutlet(self._broker, session, uuid, token_hash)
@@ -147,7 +157,7 @@ class MqttFace:
     def _end_sessions(self, uuid: DeviceUuid, record: AccessRecord | None) -> None:
         for session in list(self._by_uuid.get(uuid, ())):
             token_hash = self._outlets[session].token_hash
-            # Without a hash it is a child that is still joining: only its removal ends it.
+            # Without a hash (its login was crowded out of memory) only its removal ends it.
             if record is None or (
                 token_hash is not None and not matches(token_hash, record.token_hashes)
             ):
@@ -157,7 +167,7 @@ class MqttFace:
     def _on_request(self, session: Session, publish: Publish) -> Verdict:
         outlet = self._outlets.get(session)
         if outlet is None:
-            return ROUTED if session.principal.kind is PrincipalKind.USER else CONSUMED
+            return _not_a_device(session)
         request = self._parsed(outlet, publish.payload)
         if request is None:
             return CONSUMED
@@ -202,7 +212,7 @@ class MqttFace:
     def _on_message(self, session: Session, publish: Publish) -> Verdict:
         outlet = self._outlets.get(session)
         if outlet is None:
-            return ROUTED if session.principal.kind is PrincipalKind.USER else CONSUMED
+            return _not_a_device(session)
         if outlet.is_revoked:
             return Refused("the token was revoked")
         content = self._parsed(outlet, publish.payload)

@@ -19,6 +19,10 @@ class PrincipalKind(StrEnum):
     NODE = "node"  # code in this process
 
 
+JOINING = "joining"
+"""Role of a CHILD session that logged in with an invitation: it may join, and is no device before that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """A filter that a role may read, write or both; matched like an MQTT filter."""

@@ -9,7 +9,8 @@ from typing import Any
 from gateway.model.clock import Clock
 from gateway.model.device import DeviceUuid, Document
 from gateway.model.log_ports import Children
-from gateway.model.ports import DeviceRepository, TokenRecord, TokenRepository
+from gateway.model.ports import DeviceRepository, SearchQuery, TokenRecord, TokenRepository
+from gateway.model.whitelist import compiled
 from gateway.model.wire import iso
 from gateway.uplink.invitation import VALID_MS, code_hash
 from gateway.uplink.protocol.frames import Register, Registration
@@ -72,13 +73,25 @@ class Enrolment:
         """
         now_ms = self._clock.wall_ms()
         is_known = node in self.owners
-        if not is_known and await self._ports.devices.get(node) is not None:
+        if not is_known and await self._is_taken(node):
             return False
         accepted, owner = await self._ports.children.redeem(code_hash(code), node, now_ms)
         if not accepted or (is_known and self.owners[node] != owner):
             return False
         self._joining[node] = (owner, now_ms + VALID_MS)
         return True
+
+    async def _is_taken(self, node: DeviceUuid) -> bool:
+        """Return whether a uuid means somebody here: a device, an owner, a name on any whitelist."""
+        if node in self.owners.values() or await self._ports.devices.get(node) is not None:
+            return True
+
+        def names(document: Document) -> bool:
+            return document.get("owner") == node or any(
+                node in listed for listed in compiled(document).values()
+            )
+
+        return bool(await self._ports.devices.search(SearchQuery(names, limit=1)))
 
     async def join(self, node: DeviceUuid, name: str) -> str | None:
         """Make a redeemed node a child; returns its new token, None if it has no invitation."""

@@ -14,7 +14,7 @@ from typing import Any
 from gateway.broker.listeners import Listener, ListenerSpec
 from gateway.broker.server import Broker
 from gateway.model import Command, CommandResult, DeviceUuid, Message, MessageKind, Ticket
-from gateway.model.ports import TokenRecord
+from gateway.model.ports import SearchQuery, TokenRecord
 from gateway.mqtt.ports import Credentials, Principal, PrincipalKind, Rejected
 from gateway.store.committer import Committer
 from gateway.store.downlog import SqliteDownLog
@@ -42,6 +42,10 @@ class Registry:
         self.invites: dict[bytes, list[Any]] = {}
         self.documents: dict[DeviceUuid, dict[str, Any]] = {}
         self.token_rows: list[TokenRecord] = []
+
+    async def search(self, query: SearchQuery) -> list[dict[str, Any]]:
+        found = [each for each in self.documents.values() if query.matches(each)]
+        return found[: query.limit]
 
     # Children
 

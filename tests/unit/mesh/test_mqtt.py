@@ -104,6 +104,15 @@ async def test_a_child_logs_in_as_child_and_joins_by_invitation(net: Net) -> Non
     assert joining.principal.kind is PrincipalKind.CHILD
 
 
+async def test_a_session_that_is_joining_may_do_nothing_in_the_name_of_its_uuid(net: Net) -> None:
+    joining = await net.session(C, INVITATION)
+    for topic in ("whoami", "update", "message", "resetToken"):
+        net.broker.send(joining, topic, {"devices": [A], "callbackId": "1"})
+    assert [type(verdict) for verdict in joining.verdicts] == [Refused] * 4
+    assert await net.subscribe(joining, C) == 128
+    assert await net.subscribe(joining, A) == 128
+
+
 async def test_whoami_answers_with_the_request(net: Net) -> None:
     session = await net.session(A, "ta")
     frame = await net.ask(session, "whoami", {"callbackId": "1"})
