@@ -4,14 +4,14 @@ import fcntl
 import os
 from pathlib import Path
 
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, StoreBusyError
 
 
 class StateLock:
     """Holds `<state>/lock` for as long as the process lives; the file names the holder's pid."""
 
     def __init__(self, state_dir: Path) -> None:
-        """Take the lock; raises ConfigError GW-1806 (held) or GW-1807 (directory not writable)."""
+        """Take the lock; raises StoreBusyError GW-1806 (held: a service tries again) or ConfigError GW-1807."""
         path = state_dir / "lock"
         try:
             state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -27,7 +27,7 @@ class StateLock:
         except OSError as error:
             holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(self._descriptor)
-            raise ConfigError(
+            raise StoreBusyError(
                 f"another gateway (process {holder or 'unknown'}) runs on {state_dir}",
                 code="GW-1806",
                 hint=f"stop it first (`kill {holder}`), or name another directory with --state",

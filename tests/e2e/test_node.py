@@ -108,7 +108,7 @@ def test_a_second_gateway_on_the_same_state_is_refused(tmp_path: Path) -> None:
     node = Node(tmp_path / "node", config=NO_RADIO)
     with running(node):
         second = ended(["run", "--config", str(node.config), "--state", str(node.state)])
-        assert second.returncode == EXIT_CONFIG
+        assert second.returncode == 1, "systemd tries again: the other one may be an operator's"
         assert "GW-1806" in second.stderr
         assert str(node.pid) in second.stderr
         assert node.status()["node"]["uuid"]

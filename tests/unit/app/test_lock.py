@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from gateway.app.lock import StateLock
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, StoreBusyError
 
 
 def test_a_second_gateway_on_the_same_state_is_refused_and_told_who_holds_it(tmp_path: Path):
     held = StateLock(tmp_path)
-    with pytest.raises(ConfigError, match=rf"process {os.getpid()}") as caught:
+    with pytest.raises(StoreBusyError, match=rf"process {os.getpid()}") as caught:
         StateLock(tmp_path)
     assert caught.value.code == "GW-1806"
     held.release()

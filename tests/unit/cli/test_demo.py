@@ -6,7 +6,7 @@ import pytest
 
 from gateway.app.lock import StateLock
 from gateway.cli import demo
-from gateway.errors import ConfigError, GatewayError
+from gateway.errors import GatewayError, StoreBusyError
 
 
 def test_an_earlier_demo_is_emptied(tmp_path: Path):
@@ -31,7 +31,7 @@ def test_the_state_of_a_real_node_is_never_touched(tmp_path: Path):
 def test_a_demo_that_still_runs_is_not_emptied(tmp_path: Path):
     state = demo.fresh_state(tmp_path / "demo")
     lock = StateLock(state)
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(StoreBusyError) as caught:
         demo.fresh_state(state)
     assert caught.value.code == "GW-1806"
     lock.release()
