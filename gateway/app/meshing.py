@@ -82,6 +82,7 @@ class Meshing:
         """Claim the mesh's topics; acknowledgements leave as the spool settles."""
         self.face = self.mesh.serve_mqtt(self.broker)
         self._parts.stores.spool.on_settled(self.broker.settled)
+        self._parts.stores.spool.on_settled(self.mesh.settling.settled)
         if self.mesh.registration.mode is RegistrationMode.OPEN:
             log.warning("anybody may register devices here: mesh.registration is open")
 

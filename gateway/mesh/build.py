@@ -18,6 +18,7 @@ from gateway.mesh.core.registry import Registry
 from gateway.mesh.mqtt import MqttFace
 from gateway.mesh.registration import Registration, RegistrationMode
 from gateway.mesh.router import Router, Ways
+from gateway.mesh.settling import Settling
 from gateway.mesh.work import Work
 from gateway.model.clock import Clock
 from gateway.model.device import DeviceUuid
@@ -53,6 +54,7 @@ class Mesh:
         server_key: str | None = None,
     ) -> None:
         self._clock = clock
+        self.settling = Settling()
         self.hasher = TokenHasher(gatekeeping.pepper)
         self.work = Work()
         self.access = AccessCache(devices, clock, self.work)
@@ -90,4 +92,4 @@ class Mesh:
         """Return what `mesh_app` serves."""
         from gateway.mesh.http.face import HttpFace  # noqa: PLC0415 - Starlette, where HTTP is served
 
-        return HttpFace(self.runner, self.router, self.hasher, self._clock, version)
+        return HttpFace(self.runner, self.router, self.hasher, self._clock, version, self.settling)

@@ -1,5 +1,6 @@
 """The HTTP face against specification sections 4 and 5: statuses, bodies, headers, credential forms."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from gateway.mesh.http.call import MOST_BODY_BYTES
 from gateway.mesh.registration import RegistrationMode
 from gateway.model import DeviceUuid
 from tests.fakes.mesh_node import MeshNode, device_uuid
+from tests.fakes.waiting import eventually
 
 A, B, C = (device_uuid(n) for n in range(1, 4))
 NOT_FOUND = {"code": 404, "message": "Devices not found"}
@@ -255,6 +257,19 @@ async def test_messages_and_broadcasts_are_accepted_and_sent(
     assert waiting
     assert sent.sender == B
     assert json.loads(sent.body)["devices"] == [C]
+
+
+async def test_a_message_that_goes_up_is_acknowledged_when_it_is_durable(
+    http: httpx.AsyncClient, node: MeshNode
+) -> None:
+    node.is_slow = True
+    async with asyncio.TaskGroup() as group:
+        sending = group.create_task(http.post("/messages", json={"devices": [C]}, headers=AUTH_B))
+        await eventually(lambda: node.spooled)
+        await asyncio.sleep(0.02)
+        assert not sending.done()
+        node.mesh.settling.settled(1)
+    assert_job(sending.result(), 204)
 
 
 async def grant(node: MeshNode, name: str, uuid: DeviceUuid) -> None:

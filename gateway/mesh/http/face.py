@@ -13,6 +13,7 @@ from gateway.mesh.core.outcome import Job, JobType, Outcome
 from gateway.mesh.http import replies
 from gateway.mesh.http.call import Call, body, credentials, named
 from gateway.mesh.router import Router
+from gateway.mesh.settling import Settling
 from gateway.model.clock import Clock
 from gateway.model.device import DeviceUuid
 
@@ -26,6 +27,7 @@ class HttpFace:
     hasher: TokenHasher
     clock: Clock
     version: str
+    settling: Settling
 
     async def knows(self, uuid: DeviceUuid, token: str) -> bool:
         """Return whether a device and a token of it are presented."""

@@ -8,12 +8,14 @@ from typing import Any
 from starlette.responses import Response
 
 from gateway.mesh.core.messaging import addressees, may_send_as
-from gateway.mesh.core.outcome import FORBIDDEN, NO_CONTENT, UNPROCESSABLE
+from gateway.mesh.core.outcome import FORBIDDEN, NO_CONTENT, UNPROCESSABLE, Outcome
 from gateway.mesh.http import replies
 from gateway.mesh.http.call import Call
 from gateway.mesh.http.face import HttpFace, Route
 from gateway.model.message import Message, MessageKind
 from gateway.model.wire import compact
+
+OVERLOADED = Outcome(HTTPStatus.SERVICE_UNAVAILABLE, error="Maximum Capacity Exceeded")
 
 
 async def message(face: HttpFace, call: Call) -> Response:
@@ -52,7 +54,11 @@ async def _send(face: HttpFace, call: Call, content: Mapping[str, Any]) -> Respo
     )
     await face.router.prepare([sent])
     ticket = face.router.route([sent], waiting=True)
-    return replies.job_reply(UNPROCESSABLE if ticket.refused else NO_CONTENT)
+    if ticket.refused:
+        return replies.job_reply(UNPROCESSABLE)
+    # 204 is an acknowledgement like a PUBACK: it leaves when what must go up is durable.
+    is_settled = await face.settling.reached(ticket.settle)
+    return replies.job_reply(NO_CONTENT if is_settled else OVERLOADED)
 
 
 ROUTES = (
