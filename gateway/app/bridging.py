@@ -2,9 +2,10 @@
 
 import importlib.resources
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gateway.app.parking import parking
 from gateway.bridge.advert_host import AdvertHost, AdvertLane
 from gateway.bridge.discovery import Drivers
 from gateway.bridge.dispatch import Dispatcher
@@ -42,7 +43,7 @@ class Bridge:
         """Add what gateway.toml names; drivers' tables are used with their secrets read in."""
         tables = {key: model.model_dump() for key, model in loaded.driver_settings.items()}
         for item in loaded.settings.serial:
-            with self._parking(f"serial {item.name}"):
+            with parking(f"serial {item.name}", self.parked.append):
                 self._serial(item, tables.get(f"serial.{item.name}", item.settings))
         if loaded.settings.ble.enabled != "off":
             own = {key.removeprefix("drivers."): table for key, table in tables.items()}
@@ -57,15 +58,12 @@ class Bridge:
                 capture = parsed(record)
                 by_driver.setdefault(capture.driver, []).append(capture)
         for driver, captures in by_driver.items():
-            with self._parking(f"demo {driver}"):
+            with parking(f"demo {driver}", self.parked.append):
                 self._replay(self._drivers.get(driver), captures)
 
     def state(self) -> list[dict[str, object]]:
         """Return every link as `status` shows it."""
         return [{"name": link.name, **link.state()} for link in self.links]
-
-    def _parking(self, what: str) -> "_Parking":
-        return _Parking(what, self.parked.append)
 
     def _serial(self, item: SerialSettings, table: Mapping[str, Any]) -> None:
         from gateway.links.serial_open import PortSettings  # noqa: PLC0415 - imports pyserial
@@ -114,7 +112,7 @@ class Bridge:
     ) -> None:
         lanes = []
         for driver in drivers:
-            with self._parking(f"driver {driver.name}"):
+            with parking(f"driver {driver.name}", self.parked.append):
                 table = tables.get(driver.name, {})
                 lanes.append(AdvertLane(link, driver, table, intake=self._intake, is_demo=is_demo))
         for lane in lanes:
@@ -164,20 +162,3 @@ def _merged(captures: list[Capture]) -> dict[str, Any]:
             else:
                 merged[key] = value
     return merged
-
-
-class _Parking:
-    """Within the block, a ConfigError parks the item instead of ending the node."""
-
-    def __init__(self, what: str, park: Callable[[Parked], None]) -> None:
-        self._what = what
-        self._park = park
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
-        if isinstance(error, ConfigError):
-            self._park(Parked(self._what, error.code, error.text, error.hint))
-            return True
-        return False

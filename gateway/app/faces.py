@@ -5,15 +5,14 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gateway import __version__
 from gateway.app.http import HttpServer, tcp_socket, unix_socket
 from gateway.app.numbers import metrics_of
 from gateway.app.operations import NodeOperations
+from gateway.app.parking import parking
 from gateway.broker.listeners import Listener, ListenerSpec
-from gateway.config.problems import Parked
 from gateway.errors import ConfigError
 from gateway.runtime.supervisor import Service
 from gateway.uplink.certificate import server_context
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from gateway.broker.engine_amqtt import AmqttEngine
 
 log = logging.getLogger(__name__)
-
-MOST_VIEWERS = 16
 
 
 class Faces:
@@ -51,7 +48,7 @@ class Faces:
             spec = ListenerSpec("tcp", (mqtt.tcp.bind,), mqtt.tcp.port)
             self._listeners["tcp"] = Listener(broker, spec)
         if mqtt.tls.enabled:
-            with self._parking("mqtt-tls"):
+            with parking("mqtt-tls", self._parts.park):
                 spec = ListenerSpec("tls", (mqtt.tls.bind,), mqtt.tls.port, tls=self._context())
                 self._listeners["tls"] = Listener(broker, spec)
         self.services += self._listeners.values()
@@ -59,7 +56,7 @@ class Faces:
     def _open_amqtt(self) -> None:
         """Let amqtt serve users and plain topics on the plain listener; devices and children need ours (TLS)."""
         mqtt = self._parts.settings.mqtt
-        with self._parking("mqtt-amqtt"):
+        with parking("mqtt-amqtt", self._parts.park):
             try:
                 from gateway.broker.engine_amqtt import AmqttEngine  # noqa: PLC0415 - only when chosen
             except ImportError as error:
@@ -100,7 +97,7 @@ class Faces:
         http = self._parts.settings.http
         if not http.enabled:
             return
-        with self._parking("http"):
+        with parking("http", self._parts.park):
             sock = tcp_socket(http.bind, http.port)
             stack.callback(sock.close)
             self._http.append(f"{http.bind}:{sock.getsockname()[1]}")
@@ -119,7 +116,7 @@ class Faces:
                 PageSource(
                     parts.status,
                     parts.events,
-                    lambda: parts.live.viewers < MOST_VIEWERS,
+                    parts.live.has_room,
                     parts.uplinking.uplink.cut,
                     parts.options.parent_page,
                     parts.options.child_page,
@@ -174,14 +171,6 @@ class Faces:
     def outside_name() -> str:
         """Return how other machines of the network find this one: by mDNS."""
         return f"{socket.gethostname().split('.')[0]}.local"
-
-    @contextlib.contextmanager
-    def _parking(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except ConfigError as error:
-            log.error("not served", extra={"what": what, "code": error.code, "error": error.text})  # noqa: TRY400
-            self._parts.park(Parked(what, error.code, error.text, error.hint))
 
 
 class Renamed:

@@ -56,6 +56,10 @@ class Live:
         """Return how many streams are open."""
         return len(self._viewers)
 
+    def has_room(self) -> bool:
+        """Return whether one more viewer may watch."""
+        return len(self._viewers) < MOST_VIEWERS
+
     def know(self, seen: Seen) -> None:
         """Show a device from now on (replacing what was known of its name, driver and link)."""
         old = self.devices.get(seen.uuid)

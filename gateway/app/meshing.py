@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from gateway import __version__
 from gateway.app.client_file import DEMO_USER, password_file
 from gateway.app.logins import LocalUsers, User, user_from_file
+from gateway.app.parking import parking
 from gateway.broker.limits import Limits
 from gateway.broker.server import Broker
-from gateway.config.problems import Parked
 from gateway.config.roles import grants_of
-from gateway.errors import ConfigError, MalformedFrameError
+from gateway.errors import MalformedFrameError
 from gateway.mesh.access import UNKNOWN
 from gateway.mesh.build import Gatekeeping, Mesh
 from gateway.mesh.mqtt import MqttFace
@@ -136,16 +136,13 @@ class Meshing:
         users: dict[str, User] = {}
         mqtt = self._parts.settings.mqtt
         for item in mqtt.users:
-            try:
+            with parking(f"mqtt user {item.name}", self._parts.park):
                 users[item.name] = user_from_file(
                     item.name,
                     self._parts.loaded.resolve(item.password_file),
                     grants_of(item.roles, mqtt.roles),
                     frozenset(item.roles),
                 )
-            except ConfigError as error:
-                what = f"mqtt user {item.name}"
-                self._parts.park(Parked(what, error.code, error.text, error.hint))
         if self._parts.options.is_demo:
             users[DEMO_USER] = user_from_file(
                 DEMO_USER,

@@ -4,13 +4,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from gateway import __version__
 from gateway.app import identity
 from gateway.app.lock import StateLock
+from gateway.app.options import Options
 from gateway.app.parts import Parts
 from gateway.app.startup import load_configuration
 from gateway.config.load import Loaded
@@ -26,24 +24,11 @@ __all__ = ["Options", "load_configuration", "main"]
 log = logging.getLogger(__name__)
 
 EXIT_OK = 0
-EXIT_LOST = 1
 MOST_LAG_S = 5.0  # a loop that stood still this long is not fed by the watchdog
 MOST_START_S = (
     15.0  # then systemd is told without a listener: its own patience ends after 90 s, in a kill
 )
 MOST_COMMIT_S = 60.0  # an SD card that needs longer for one commit is broken
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line decides."""
-
-    state_dir: Path
-    is_demo: bool = False
-    join_line: str | None = field(default=None, repr=False)
-    parent_page: str | None = None
-    child_page: str | None = None  # set on the demo's parent
-    on_ready: Callable[[], None] | None = None
 
 
 def main(loaded: Loaded, options: Options) -> int:

@@ -15,6 +15,7 @@ from gateway.app.identity import NodeIdentity
 from gateway.app.live import Live, described
 from gateway.app.meshing import Meshing
 from gateway.app.observers import BridgeObserver
+from gateway.app.options import Options
 from gateway.app.startup import keep_copy
 from gateway.app.stores import Stores, open_stores
 from gateway.app.times import Times
@@ -25,7 +26,7 @@ from gateway.bridge.dispatch import Dispatcher
 from gateway.bridge.intake import Intake
 from gateway.config.load import Loaded
 from gateway.config.problems import Parked
-from gateway.model import Anchor, Command, CommandResult, Message, MessageKind
+from gateway.model import Anchor, Command, CommandResult, DeviceUuid, Message, MessageKind
 from gateway.model.wire import compact, result_message
 from gateway.mqtt.ports import CONSUMED, ROUTED, Publish, Session, Verdict
 from gateway.runtime.clock import AnchorWatch, SystemClock
@@ -43,7 +44,7 @@ class Parts:
     def __init__(
         self,
         loaded: Loaded,
-        options: Any,
+        options: Options,
         who: NodeIdentity,
         logs: Logs,
         stack: contextlib.AsyncExitStack,
@@ -121,7 +122,7 @@ class Parts:
         for row in self.bridge.parked:
             self.park(row)
 
-    def _document_changed(self, uuid: Any) -> None:
+    def _document_changed(self, uuid: DeviceUuid) -> None:
         self.mesh.invalidate(uuid)
         self.uplinking.documents_changed()
 

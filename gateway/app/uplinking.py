@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.app.seeing import show_document, show_messages
@@ -198,5 +199,5 @@ class Uplinking:
         )
 
     @property
-    def _state(self) -> Any:
+    def _state(self) -> Path:
         return self._parts.options.state_dir

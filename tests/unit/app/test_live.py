@@ -6,6 +6,7 @@ from typing import Any
 from gateway.app.live import (
     MOST_QUANTITIES,
     MOST_TRENDS,
+    MOST_VIEWERS,
     MOST_WAITING_EVENTS,
     TREND_POINTS,
     Live,
@@ -102,3 +103,15 @@ def test_forgotten_devices_give_their_sparklines_back():
         hub.forget(UUID)
         hub.reading(UUID, {"t": (float(number), "")}, number)
     assert "t" in hub.devices[UUID].trends
+
+
+async def test_a_hub_that_is_full_has_no_room_until_somebody_leaves():
+    hub = live()
+    streams = [hub.stream() for _ in range(MOST_VIEWERS)]
+    for stream in streams:
+        await anext(stream)
+    assert not hub.has_room()
+    await streams[0].aclose()
+    assert hub.has_room()
+    for stream in streams[1:]:
+        await stream.aclose()
