@@ -51,11 +51,25 @@ class Credentials:
     password: bytes | None = field(repr=False)
     peer: str  # "127.0.0.1:51234", for logs and budgets
     listener: str  # name of the listener it came by
+    certificate: "PeerCertificate | None" = None  # verified by TLS
+    uid: int | None = None  # of the process at the other end of a Unix socket
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCertificate:
+    """A client's certificate that chains to a CA we trust."""
+
+    common_name: str  # "" when it has none
+    names: tuple[str, ...]  # DNS and URI alternative names
+    fingerprint: str  # SHA-256, lower-case hex
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A refused login: `code` is the 3.1.1 CONNACK return code (4 bad credentials, 5 not authorised, 3 busy)."""
+    """A refused login: `code` is the 3.1.1 CONNACK return code (4 bad credentials, 5 not authorised, 3 busy).
+
+    MQTT 5 clients get the reason code that means the same.
+    """
 
     code: int
     reason: str
@@ -81,12 +95,17 @@ class Session(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """A PUBLISH that a claim is asked about."""
+    """A PUBLISH that a claim is asked about.
+
+    Response topic and correlation data (MQTT 5) only label an answer on this connection; they are never routed.
+    """
 
     topic: str
     payload: bytes
     qos: int
     retain: bool
+    response_topic: str | None = None
+    correlation: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
