@@ -11,6 +11,7 @@ TOOLS = {
     "curl": "curl",
     "mosquitto": "mosquitto",
     "mosquitto_pub": "mosquitto-clients",
+    "mosquitto_rr": "mosquitto-clients",
     "mosquitto_sub": "mosquitto-clients",
     "node": "nodejs",
     "npm": "npm",
