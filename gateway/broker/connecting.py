@@ -99,7 +99,7 @@ def _admit(connection: Connection, asked: Connect, principal: Principal) -> None
     broker = connection.broker
     client_id = asked.client_id or f"auto-{secrets.token_hex(8)}"
     key = (principal.name, client_id)
-    keep = not asked.clean_session
+    keep = not asked.clean_start
     if not broker.registry.has_room(key, principal.kind, keep=keep):
         refuse(connection, UNAVAILABLE, "too many sessions of this identity")
         return

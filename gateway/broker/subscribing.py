@@ -14,7 +14,7 @@ MOST_FILTERS = 1024  # per session, in the trie
 
 def on_subscribe(connection: Connection, data: bytes, _first: int, body: int, end: int) -> bool:
     """Handle SUBSCRIBE; nothing is applied while one of its filters waits for the mesh."""
-    number, wanted = parse_subscribe(data, body, end)
+    number, wanted, _ = parse_subscribe(data, body, end, 4)
     wanted = [(normal(pattern), min(qos, 1)) for pattern, qos in wanted]
     verdicts = [may_subscribe(connection.principal, pattern) for pattern, _ in wanted]
     answers: dict[str, int] = {}
@@ -74,7 +74,7 @@ def _apply(connection: Connection, pattern: str, qos: int, verdict: SubscribeAs)
 
 def on_unsubscribe(connection: Connection, data: bytes, _first: int, body: int, end: int) -> bool:
     """Handle UNSUBSCRIBE; unknown filters are acknowledged too."""
-    number, filters = parse_unsubscribe(data, body, end)
+    number, filters = parse_unsubscribe(data, body, end, 4)
     broker, session = connection.broker, connection.session
     if session is None:
         return True

@@ -23,10 +23,12 @@ def test_the_three_dialects_are_understood(name: str, level: int) -> None:
     assert isinstance(asked, packets.Connect)
     assert (asked.client_id, asked.username, asked.password) == ("id", "u", b"secret")
     assert asked.keep_alive_s == 10
-    assert asked.clean_session
+    assert asked.clean_start
 
 
-@pytest.mark.parametrize(("name", "level"), [("MQTT", 5), ("MQTT", 3), ("MQIsdp", 0x83)])
+@pytest.mark.parametrize(
+    ("name", "level"), [("MQTT", 6), ("MQTT", 3), ("MQIsdp", 5), ("MQIsdp", 0x83)]
+)
 def test_another_version_is_refused_with_code_1(name: str, level: int) -> None:
     assert parsed(connect("u", name=name, level=level)) == packets.BAD_VERSION
 
@@ -126,7 +128,7 @@ def test_publishes_are_written_as_the_standard_says(topic: str, payload: bytes) 
 
 def test_a_subscribe_lists_its_filters() -> None:
     raw = subscribe("a/#", "b", qos=2, number=9)
-    assert packets.parse_subscribe(raw, 2, len(raw)) == (9, [("a/#", 2), ("b", 2)])
+    assert packets.parse_subscribe(raw, 2, len(raw), 4) == (9, [("a/#", 2), ("b", 2)], 0)
 
 
 BROKEN_SUBSCRIBES = {
@@ -145,9 +147,9 @@ BROKEN_SUBSCRIBES = {
 @pytest.mark.parametrize("raw", BROKEN_SUBSCRIBES.values(), ids=BROKEN_SUBSCRIBES.keys())
 def test_a_broken_subscribe_is_malformed(raw: bytes) -> None:
     with pytest.raises(MalformedFrameError):
-        packets.parse_subscribe(raw, 2, len(raw))
+        packets.parse_subscribe(raw, 2, len(raw), 4)
 
 
 def test_an_unsubscribe_without_filter_is_malformed() -> None:
     with pytest.raises(MalformedFrameError):
-        packets.parse_unsubscribe(b"\xa2\x02\0\1", 2, 4)
+        packets.parse_unsubscribe(b"\xa2\x02\0\1", 2, 4, 4)
