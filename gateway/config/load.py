@@ -17,7 +17,13 @@ from gateway.config.fields import is_vital
 from gateway.config.positions import Positions
 from gateway.config.problems import Complaint, Loc, Parked, complaint, dotted, keys_of, shown
 from gateway.config.references import unmet
-from gateway.config.schema import RoleSettings, SerialSettings, Settings, UserSettings
+from gateway.config.schema import (
+    BridgeSettings,
+    RoleSettings,
+    SerialSettings,
+    Settings,
+    UserSettings,
+)
 from gateway.config.secret_files import with_secrets
 from gateway.errors import ConfigError, GatewayError
 
@@ -28,6 +34,7 @@ LISTS: Mapping[Loc, type[BaseModel]] = {
     ("serial",): SerialSettings,
     ("mqtt", "users"): UserSettings,
     ("mqtt", "roles"): RoleSettings,
+    ("mqtt", "bridges"): BridgeSettings,
 }
 """Repeated tables: a wrong one is parked alone, as a whole."""
 
@@ -89,7 +96,7 @@ def parse(text: str, path: Path, *, check: SettingsCheck | None = None) -> Loade
     judge = _Judge(document, path, Positions(text))
     settings = judge.settings()
     checked = judge.check_drivers(settings, check) if check else {}
-    settings = judge.without_parked_links(settings)
+    settings = judge.without_parked(settings)
     return Loaded(settings, tuple(sorted(judge.parked, key=_by_line)), path, text, checked)
 
 
@@ -116,6 +123,7 @@ class _Judge:
         self._path = path
         self._positions = positions
         self._parked_links: set[str] = set()
+        self._parked_bridges: set[str] = set()
         self._written_at: dict[Loc, list[int]] = {}  # right items -> their index in the file
         self.parked: list[Parked] = []
 
@@ -132,13 +140,15 @@ class _Judge:
         else:
             found = Settings()
         mqtt = found.mqtt.model_copy(
-            update={"users": taken["mqtt", "users"], "roles": taken["mqtt", "roles"]}
+            update={name: taken["mqtt", name] for name in ("users", "roles", "bridges")}
         )
         found = found.model_copy(update={"serial": taken["serial",], "mqtt": mqtt})
         for loc, what, found_fault in unmet(found):
             self._park(self._in_file(loc), what, found_fault)
             if loc[0] == "serial":
                 self._parked_links.add(found.serial[int(loc[1])].name)
+            if loc[:2] == ("mqtt", "bridges"):
+                self._parked_bridges.add(found.mqtt.bridges[int(loc[2])].name)
         return found
 
     def _in_file(self, loc: Loc) -> Loc:
@@ -231,10 +241,12 @@ class _Judge:
                 self._parked_links.add(what.removeprefix("serial "))
         return checked
 
-    def without_parked_links(self, settings: Settings) -> Settings:
-        """Return the settings without the serial links that were parked after they were read."""
+    def without_parked(self, settings: Settings) -> Settings:
+        """Return the settings without the serial links and bridges that were parked after they were read."""
         kept = tuple(item for item in settings.serial if item.name not in self._parked_links)
-        return settings.model_copy(update={"serial": kept})
+        bridges = tuple(b for b in settings.mqtt.bridges if b.name not in self._parked_bridges)
+        mqtt = settings.mqtt.model_copy(update={"bridges": bridges})
+        return settings.model_copy(update={"serial": kept, "mqtt": mqtt})
 
 
 def _driver_tables(settings: Settings) -> Iterator[tuple[Loc, str, Mapping[str, Any], str]]:

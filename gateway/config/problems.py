@@ -4,7 +4,7 @@ import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -163,9 +163,13 @@ def keys_of(model: type[BaseModel], loc: Loc) -> tuple[str, ...]:
     for part in loc[:-1]:
         if not (isinstance(table, type) and issubclass(table, BaseModel)):
             return ()
-        if isinstance(part, int) or part not in table.model_fields:
+        if isinstance(part, int):
+            continue  # an item of the list that was entered by its name
+        if part not in table.model_fields:
             return ()
         table = table.model_fields[part].annotation
+        if get_origin(table) is tuple:
+            table = get_args(table)[0]
     if isinstance(table, type) and issubclass(table, BaseModel):
         return tuple(table.model_fields)
     return ()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from gateway.config.bridge_rules import bridge_faults
 from gateway.config.problems import Complaint, Loc
 from gateway.config.roles import SHIPPED
 from gateway.config.schema import Settings
@@ -30,6 +31,7 @@ def unmet(settings: Settings) -> Iterator[tuple[Loc, str, Complaint]]:
             "GW-1004", "one of the two", "`certificate_file` and `key_file`, or neither"
         )
         yield ("mqtt", "tls"), "mqtt.tls", fault
+    yield from bridge_faults(mqtt.bridges)
     ports: dict[str, str] = {}
     for index, link in enumerate(settings.serial):
         other = ports.setdefault(link.port, link.name)

@@ -87,6 +87,63 @@ class RoleSettings(Table):
     write: tuple[str, ...] = listed((), "Topic filters that may be published to.")
 
 
+class BridgeTopicSettings(Table):
+    """A rule of a bridge: which topics cross, in which direction, under which name on the other side.
+
+    The name here is `local_prefix` and what `filter` matches, the name there `remote_prefix` and the same.
+    """
+
+    direction: Literal["in", "out", "both"] = needed(
+        "`out`: from here to the other broker, `in`: from there to here, or `both`."
+    )
+    filter: str = needed(
+        "Topics without their prefixes, with `+` and `#` as in a subscription.", min_length=1
+    )
+    qos: Literal[0, 1, 2] = key(
+        1, "Most that is carried: 1 is acknowledged end to end; 2 is served as 1."
+    )
+    local_prefix: str = key("", "In front of the topic here; ends in `/` where levels begin.")
+    remote_prefix: str = key("", "In front of the topic there.")
+
+
+class BridgeSettings(Table):
+    """A bridge to another MQTT broker."""
+
+    name: str = needed("Name of the bridge in status, logs and topics.", pattern=NAME_PATTERN)
+    host: str = needed("Name or address of the other broker.", min_length=1)
+    port: int | None = key(None, "Its TCP port. Unset: 8883, or 1883 without TLS.", ge=1, le=65535)
+    tls: bool = key(True, "Encrypt, and check the broker's certificate and name.")
+    ca_file: str | None = key(
+        None,
+        "Certificates (PEM) that vouch for the broker. Unset: those of the system.",
+        min_length=1,
+    )
+    certificate_file: str | None = key(
+        None, "Our own certificate chain (PEM), where the broker asks for one.", min_length=1
+    )
+    key_file: str | None = key(None, "Private key (PEM) of `certificate_file`.", min_length=1)
+    username: str | None = key(None, "User name at the other broker.", min_length=1)
+    password_file: str | None = key(None, "File with the password of `username`.", min_length=1)
+    client_id: str | None = key(
+        None, "MQTT client id there. Unset: made of this node's uuid and the bridge's name.",
+        min_length=1, max_length=128,
+    )  # fmt: skip
+    version: Literal["auto", "5", "3.1.1"] = key(
+        "auto", "MQTT version: 5 where the broker speaks it, or one of the two."
+    )
+    keep_alive_s: int = key(30, "MQTT keep-alive.", unit="s", ge=5, le=3600)
+    state_topic: str | None = key(
+        None, "Topic at the other broker with `1` while the bridge stands, else `0`; retained.",
+        min_length=1,
+    )  # fmt: skip
+    most_queued: int = key(
+        10_000, "Messages kept for the other broker while it is away; then the oldest go.",
+        ge=1, le=60_000,
+    )  # fmt: skip
+    most_queued_bytes: int = key(16_777_216, "Bytes of them.", unit="bytes", ge=4096)
+    topics: tuple[BridgeTopicSettings, ...] = listed((), "What crosses; without a rule, nothing.")
+
+
 class MqttSettings(Table):
     """The local MQTT broker."""
 
@@ -101,6 +158,7 @@ class MqttSettings(Table):
     limits: MqttLimits = MqttLimits()
     users: tuple[UserSettings, ...] = listed((), "Local users.")
     roles: tuple[RoleSettings, ...] = listed((), "Roles of your own.")
+    bridges: tuple[BridgeSettings, ...] = listed((), "Bridges to other brokers.")
 
 
 class HttpSettings(Table):
