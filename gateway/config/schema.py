@@ -88,10 +88,7 @@ class RoleSettings(Table):
 
 
 class BridgeTopicSettings(Table):
-    """A rule of a bridge: which topics cross, in which direction, under which name on the other side.
-
-    The name here is `local_prefix` and what `filter` matches, the name there `remote_prefix` and the same.
-    """
+    """A rule of a bridge: what `filter` matches is `local_prefix` + topic here, `remote_prefix` + topic there."""
 
     direction: Literal["in", "out", "both"] = needed(
         "`out`: from here to the other broker, `in`: from there to here, or `both`."
