@@ -1,0 +1,23 @@
+"""MQTT 3.1.1 statement by statement: what a server can break, this one does not."""
+
+import pytest
+
+from tests.conformance.statements import Statements
+from tests.conformance.v311 import connecting, publishing, subscribing
+from tests.conformance.v311.numbers import ALL, LEFT_OUT
+from tests.fakes.raw_scene import Scene
+
+TABLE = Statements(connecting.table, publishing.table, subscribing.table)
+
+
+def test_every_statement_of_the_standard_has_a_row_or_a_reason():
+    assert set(TABLE.rows) | set(LEFT_OUT) == ALL
+
+
+def test_no_statement_has_both():
+    assert not set(TABLE.rows) & set(LEFT_OUT)
+
+
+@pytest.mark.parametrize("number", [f"MQTT-{number}" for number in TABLE.rows])
+async def test_the_server_keeps(scene: Scene, number: str):
+    await TABLE.rows[number.removeprefix("MQTT-")].check(scene)
