@@ -1,4 +1,4 @@
-"""Where clients come in: TCP and TLS sockets on any number of addresses, each a service of its own."""
+"""Where clients come in over the network: TCP and TLS sockets on any number of addresses, each a service of its own."""
 
 import asyncio
 import contextlib
@@ -6,9 +6,13 @@ import errno
 import logging
 import socket
 import ssl
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
+from gateway.broker.behind_proxy import BehindProxy, Networks
+from gateway.broker.entrance import Entrance
 from gateway.broker.server import Broker
+from gateway.broker.websocket import WebSocket, WebSocketRules
 from gateway.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -16,16 +20,23 @@ log = logging.getLogger(__name__)
 BACKLOG = 1024  # a power cut ends for every device at once
 HANDSHAKE_S = 10.0
 
+Secure = Callable[[], ssl.SSLContext]
+"""Makes a TLS context when a listener opens, so that a certificate mended meanwhile is found; raises ConfigError."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListenerSpec:
-    """One listener: a name for logs, addresses, a port (0: any free one), TLS or not."""
+    """One listener: a name for logs, addresses, a port (0: any free one), and what stands before MQTT on it."""
 
     name: str
     hosts: tuple[str, ...]
     port: int
-    tls: ssl.SSLContext | None = None
+    tls: ssl.SSLContext | Secure | None = None
     required: bool = False
+    entrance: Entrance | None = None  # who may log in; None: everybody
+    websocket: WebSocketRules | None = None
+    proxies: Networks | None = None  # the PROXY protocol is expected, from these alone
+    takes_proxy_certificates: bool = field(default=False, kw_only=True)
 
 
 class Listener:
@@ -38,6 +49,7 @@ class Listener:
         self.addresses: list[tuple[str, int]] = []
         self._broker = broker
         self._spec = spec
+        self._entrance = spec.entrance or Entrance(spec.name)
 
     async def run(self) -> None:
         """Listen until cancelled; raises ConfigError naming address and port when that can't be."""
@@ -47,37 +59,67 @@ class Listener:
 
     async def open(self, stack: contextlib.AsyncExitStack) -> None:
         """Bind every address; `stack` closes them."""
+        tls = self._spec.tls
+        context = tls() if callable(tls) else tls
         port = self._spec.port
         for host in self._spec.hosts:
-            server = await self._bind(host, port)
-            stack.callback(server.close)
-            bound = server.sockets[0].getsockname()
-            self.addresses.append((bound[0], bound[1]))
+            bound = await self._bind(host, port, context, stack)
+            self.addresses.append(bound)
             port = port or bound[1]  # one port on all addresses, also when any would do
         stack.callback(self._closed)
         self.ready.set()
         log.info("listening", extra={"listener": self.name, "addresses": self.addresses})
 
-    async def _bind(self, host: str, port: int) -> asyncio.Server:
-        spec, loop = self._spec, asyncio.get_running_loop()
+    def where(self) -> list[str]:
+        """Return host:port of every address while it listens."""
+        return [
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.addresses
+        ]
+
+    async def _bind(
+        self,
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None,
+        stack: contextlib.AsyncExitStack,
+    ) -> tuple[str, int]:
         try:
-            return await loop.create_server(
-                lambda: self._broker.accept(spec.name),
+            if self._spec.proxies is not None:
+                door = BehindProxy(
+                    self._protocol,
+                    self._spec.proxies,
+                    context,
+                    takes_certificates=self._spec.takes_proxy_certificates,
+                )
+                return await door.open(host, port, stack)
+            server = await asyncio.get_running_loop().create_server(
+                self._protocol,
                 host,
                 port,
                 backlog=BACKLOG,
-                ssl=spec.tls,
-                ssl_handshake_timeout=HANDSHAKE_S if spec.tls else None,
+                ssl=context,
+                ssl_handshake_timeout=HANDSHAKE_S if context else None,
             )
         except (OSError, socket.gaierror) as error:
-            taken = error.errno == errno.EADDRINUSE
-            raise ConfigError(
-                f"MQTT listener {spec.name!r} cannot listen on {host}:{port}: {error.strerror}",
-                code="GW-1103",
-                hint=f"see who holds it: ss -ltnp 'sport = :{port}'"
-                if taken
-                else f"give listener {spec.name!r} an address of this machine",
-            ) from error
+            raise self._impossible(host, port, error) from error
+        stack.callback(server.close)
+        found = server.sockets[0].getsockname()
+        return str(found[0]), int(found[1])
+
+    def _protocol(self) -> asyncio.Protocol:
+        connection = self._broker.accept(self._entrance)
+        rules = self._spec.websocket
+        return connection if rules is None else WebSocket(connection, rules)
+
+    def _impossible(self, host: str, port: int, error: OSError) -> ConfigError:
+        name, taken = self._spec.name, error.errno == errno.EADDRINUSE
+        return ConfigError(
+            f"MQTT listener {name!r} cannot listen on {host}:{port}: {error.strerror}",
+            code="GW-1103",
+            hint=f"see who holds it: ss -ltnp 'sport = :{port}'"
+            if taken
+            else f"give listener {name!r} an address of this machine",
+        )
 
     def _closed(self) -> None:
         self.ready.clear()

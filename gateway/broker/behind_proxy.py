@@ -1,0 +1,130 @@
+"""The door of a listener that stands behind a proxy: reads the PROXY header first, then lets TLS or MQTT begin.
+
+Sockets are accepted here, because asyncio would begin TLS before the header.  Only trusted addresses are listened to:
+anybody else could claim to be somebody.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from gateway.broker.introduction import Introduction
+from gateway.broker.proxy_protocol import ProxyHeader, missing, parse
+from gateway.errors import MalformedFrameError
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 1024
+HEADER_S = 5.0  # a proxy sends it with the first segment
+HANDSHAKE_S = 10.0
+ACCEPT_RETRY_S = 1.0  # no descriptor is free
+MOST_PENDING = 256  # headers waited for at once; beyond these sockets are closed
+
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+
+
+class BehindProxy:
+    """Accepts sockets on one address and hands each, introduced, to a protocol of its own."""
+
+    def __init__(
+        self,
+        protocol: Callable[[], asyncio.Protocol],
+        trusted: Networks,
+        context: ssl.SSLContext | None,
+        *,
+        takes_certificates: bool,
+    ) -> None:
+        """`takes_certificates`: a client certificate that the proxy verified counts as shown to us."""
+        self._protocol = protocol
+        self._trusted = trusted
+        self._context = context
+        self._takes_certificates = takes_certificates
+        self._pending = 0
+
+    async def open(self, host: str, port: int, stack: contextlib.AsyncExitStack) -> tuple[str, int]:
+        """Listen; returns the address. `stack` ends it. Raises OSError."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        sock.setblocking(False)
+        stack.callback(sock.close)
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        accepting = group.create_task(self._accept(sock), name=f"accept {host}:{port}")
+        stack.callback(accepting.cancel)
+        found = sock.getsockname()
+        return str(found[0]), int(found[1])
+
+    async def _accept(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                try:
+                    client, address = await loop.sock_accept(sock)
+                except OSError as error:
+                    log.warning("cannot accept", extra={"error": error.strerror})
+                    await asyncio.sleep(ACCEPT_RETRY_S)
+                    continue
+                if self._pending >= MOST_PENDING or not self._is_trusted(address):
+                    _refuse(client, address, "it is no trusted proxy, or too many are waiting")
+                    continue
+                self._pending += 1
+                group.create_task(self._admit(client, address), name=f"proxy {address[0]}")
+
+    def _is_trusted(self, address: tuple[Any, ...]) -> bool:
+        found = ipaddress.ip_address(address[0].partition("%")[0])
+        if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+            found = found.ipv4_mapped
+        return any(found in network for network in self._trusted)
+
+    async def _admit(self, client: socket.socket, address: tuple[Any, ...]) -> None:
+        try:
+            async with asyncio.timeout(HEADER_S):
+                header = await _header(client)
+        except (OSError, MalformedFrameError) as error:  # a timeout is an OSError
+            _refuse(client, address, error.text if isinstance(error, MalformedFrameError) else "")
+            return
+        except BaseException:
+            client.close()
+            raise
+        finally:
+            self._pending -= 1
+        await self._begin(client, header)
+
+    async def _begin(self, client: socket.socket, header: ProxyHeader) -> None:
+        """Let TLS, WebSocket or MQTT begin on the socket."""
+        known: dict[str, Any] = {}
+        if header.peer is not None:
+            known["peername"] = header.peer
+        if header.local is not None:
+            known["sockname"] = header.local
+        if header.certificate is not None and self._takes_certificates:
+            known["gateway.certificate"] = header.certificate
+        with contextlib.suppress(OSError):  # it left, or its TLS failed: asyncio has closed it
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Introduction(self._protocol(), lambda _: known),
+                client,
+                ssl=self._context,
+                ssl_handshake_timeout=HANDSHAKE_S if self._context else None,
+            )
+
+
+async def _header(client: socket.socket) -> ProxyHeader:
+    loop, data = asyncio.get_running_loop(), b""
+    while wanted := missing(data):
+        chunk = await loop.sock_recv(client, wanted)
+        if not chunk:
+            raise ConnectionResetError
+        data += chunk
+    return parse(data)
+
+
+def _refuse(client: socket.socket, address: tuple[Any, ...], why: str) -> None:
+    client.close()
+    log.warning(
+        "refused before a PROXY header",
+        extra={"peer": f"{address[0]}:{address[1]}", "reason": why or "silent", "code": "GW-1120"},
+    )
