@@ -59,6 +59,11 @@ OPERATIONS: tuple[tuple[str, str, str], ...] = (
     ("POST", "/leave", "leave"),
     ("POST", "/line", "line"),
     ("POST", "/logs/level", "log-level"),
+    ("GET", "/broker/users", "broker-users"),
+    ("POST", "/broker/users", "broker-user-add"),
+    ("POST", "/broker/users/roles", "broker-user-roles"),
+    ("POST", "/broker/users/password", "broker-user-password"),
+    ("POST", "/broker/users/remove", "broker-user-remove"),
 )
 
 

@@ -21,6 +21,7 @@ from gateway.mqtt.ports import Credentials, Grant, Principal, PrincipalKind, Rej
 log = logging.getLogger(__name__)
 
 SCRYPT_N, SCRYPT_R, SCRYPT_P = 1 << 14, 8, 1
+SALT_BYTES, HASH_BYTES = 16, 64
 MOST_WAITING = 4
 BAD_CREDENTIALS = Rejected(4, "bad user name or password")
 BUSY = Rejected(3, "too many logins are being checked; try again")
@@ -44,7 +45,7 @@ def hashed(password: bytes, salt: bytes) -> bytes:
 
 def hash_line(password: str) -> str:
     """Return the line that a password file may hold instead of the password."""
-    salt = secrets.token_bytes(16)
+    salt = secrets.token_bytes(SALT_BYTES)
     return f"scrypt:{salt.hex()}:{hashed(password.encode(), salt).hex()}"
 
 
@@ -61,13 +62,21 @@ def user_from_file(name: str, path: Path, grants: tuple[Grant, ...], roles: froz
     return User(name, salt, digest, grants, roles)
 
 
+def parsed_hash(line: str) -> tuple[bytes, bytes]:
+    """Return (salt, hash) of a line of `hash_line`; raises ValueError."""
+    scheme, salt, digest = line.split(":")
+    found = bytes.fromhex(salt), bytes.fromhex(digest)
+    if scheme != "scrypt" or len(found[0]) < SALT_BYTES or len(found[1]) != HASH_BYTES:
+        raise ValueError("it is no hash of a password")
+    return found
+
+
 def _secret(text: str) -> tuple[bytes, bytes]:
     if text.startswith("scrypt:"):
-        _, salt, digest = text.split(":")
-        return bytes.fromhex(salt), bytes.fromhex(digest)
+        return parsed_hash(text)
     if not text:
         raise ValueError("it is empty")
-    fresh = secrets.token_bytes(16)
+    fresh = secrets.token_bytes(SALT_BYTES)
     return fresh, hashed(text.encode(), fresh)
 
 
@@ -80,7 +89,7 @@ class LocalUsers:
         self._waiting = 0
         self._key = secrets.token_bytes(32)
         self._proved: dict[str, bytes] = {}
-        self._nobody = User("", secrets.token_bytes(16), b"", (), frozenset())
+        self._nobody = User("", secrets.token_bytes(SALT_BYTES), b"", (), frozenset())
 
     def __call__(
         self, credentials: Credentials, done: Callable[[Principal | Rejected], None]
@@ -93,7 +102,7 @@ class LocalUsers:
         user = self._users.get(name, self._nobody)
         quick = hmac.digest(self._key, name.encode() + b"\0" + password, "sha256")
         if hmac.compare_digest(self._proved.get(name, b""), quick):
-            done(_principal(user))
+            done(principal_of(user))
             return
         if self._waiting >= MOST_WAITING:
             done(BUSY)
@@ -104,18 +113,30 @@ class LocalUsers:
 
         def judged(result: "asyncio.Future[bytes]") -> None:
             self._waiting -= 1
-            if not result.cancelled() and hmac.compare_digest(result.result(), user.hash):
+            is_right = not result.cancelled() and hmac.compare_digest(result.result(), user.hash)
+            if is_right and self._users.get(name) is user:  # and not changed meanwhile
                 self._proved[name] = quick
-                done(_principal(user))
+                done(principal_of(user))
             else:
                 done(BAD_CREDENTIALS)
 
         future.add_done_callback(judged)
+
+    def put(self, user: User) -> None:
+        """Take a user, new or changed: from now on only its new password and roles count."""
+        self._users[user.name] = user
+        self._proved.pop(user.name, None)
+
+    def drop(self, name: str) -> None:
+        """Let nobody in by this name any more."""
+        self._users.pop(name, None)
+        self._proved.pop(name, None)
 
     def close(self) -> None:
         """End the worker thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-def _principal(user: User) -> Principal:
+def principal_of(user: User) -> Principal:
+    """Return what a user is once logged in."""
     return Principal(PrincipalKind.USER, user.name, user.grants, user.roles)

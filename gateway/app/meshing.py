@@ -4,9 +4,11 @@ import logging
 from typing import TYPE_CHECKING
 
 from gateway import __version__
+from gateway.app.accounts import Accounts
 from gateway.app.client_file import DEMO_USER, password_file
-from gateway.app.logins import LocalUsers, User, user_from_file
+from gateway.app.logins import LocalUsers, User, principal_of, user_from_file
 from gateway.app.parking import parking
+from gateway.broker.access_change import user_changed
 from gateway.broker.limits import Limits
 from gateway.broker.server import Broker
 from gateway.config.roles import grants_of
@@ -19,6 +21,7 @@ from gateway.mesh.router import Router, Ways
 from gateway.model import Command, DeviceUuid, Message
 from gateway.model.whitelist import may
 from gateway.mqtt.ports import Publish, Session
+from gateway.store.users import SqliteUsers
 
 if TYPE_CHECKING:
     from gateway.app.parts import Parts
@@ -72,19 +75,27 @@ class Meshing:
             version=__version__,
         )
         self.face: MqttFace | None = None
+        self.accounts = Accounts(
+            SqliteUsers(parts.stores.state),
+            settings.mqtt,
+            self._fixed_users(),
+            now_ms=parts.clock.wall_ms,
+            changed=self._user_changed,
+        )
 
     @property
     def router(self) -> Router:
         """Return the one way in."""
         return self.mesh.router
 
-    def open(self) -> None:
-        """Claim the mesh's topics; acknowledgements leave as the spool settles."""
+    async def open(self) -> None:
+        """Claim the mesh's topics, take the users that are kept; acknowledgements leave as the spool settles."""
         self.face = self.mesh.serve_mqtt(self.broker)
         self._parts.stores.spool.on_settled(self.broker.settled)
         self._parts.stores.spool.on_settled(self.mesh.settling.settled)
         if self.mesh.registration.mode is RegistrationMode.OPEN:
             log.warning("anybody may register devices here: mesh.registration is open")
+        await self.accounts.load()
 
     def may(self, actor: DeviceUuid, device: DeviceUuid, list_name: str) -> bool:
         """Return whether a list of a device admits an actor; an unread record denies."""
@@ -131,6 +142,19 @@ class Meshing:
                 hint="send large data in parts; a parent takes packets of 256 KiB",
             )
         return self._parts.stores.spool.append(message, waiting=waiting)
+
+    def _user_changed(self, name: str, user: User | None) -> int:
+        """Let a change of a user hold at once; returns how many sessions it ended."""
+        if user is None:
+            self.users.drop(name)
+            return user_changed(self.broker, name, None, "the user was removed")
+        self.users.put(user)
+        return user_changed(self.broker, name, principal_of(user), "the user was changed")
+
+    def _fixed_users(self) -> dict[str, tuple[str, ...]]:
+        """Return the users that no command may change, by name, also those whose files cannot be read."""
+        fixed = {item.name: item.roles for item in self._parts.settings.mqtt.users}
+        return {**fixed, DEMO_USER: DEMO_ROLES} if self._parts.options.is_demo else fixed
 
     def _users(self) -> dict[str, User]:
         users: dict[str, User] = {}

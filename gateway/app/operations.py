@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from gateway.app.broker_operations import broker_operations
 from gateway.app.control import Arguments
 from gateway.app.live import described, encoded
 from gateway.app.log_lines import LogStream
@@ -37,6 +38,7 @@ class NodeOperations:
             "leave": self._leave,
             "line": self._line,
             "log-level": self._log_level,
+            **broker_operations(parts),
         }
 
     def status(self) -> dict[str, Any]:

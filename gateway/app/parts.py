@@ -85,7 +85,7 @@ class Parts:
         self.faces = Faces(self)
         self.mesh = Meshing(self)
         self.uplinking = Uplinking(self)
-        self.mesh.open()
+        await self.mesh.open()
         self.intake = Intake(
             self.stores.identities,
             self.clock,

@@ -2,14 +2,33 @@
 
 An address that fails too often waits, except for identities that logged in from it before.  An identity that is
 guessed too often is closed only to addresses that have failed themselves, so its owner, elsewhere, still gets in.
+Who logged in from an address before has a budget there that nobody else can spend, wherever others fail and as
+whom: only guesses of this identity from this very address count, and they never close it for longer than the
+budget's drip of one try in three seconds.
 """
 
+import ipaddress
 from collections import OrderedDict
 
 FAILURES_PER_ADDRESS = 20
 FAILURES_PER_IDENTITY = 60
+FAILURES_WHERE_KNOWN = 20  # as an identity, from an address where it logged in before
 REFILL_S = 60.0  # a spent budget is whole again after this
 REMEMBERED = 4096
+IPV6_SITE_BITS = 64  # one customer's; each machine in it makes up as many addresses as it likes
+
+
+def source_of(address: str) -> str:
+    """Return what counts as one source: an IPv4 address, or the network an IPv6 address is of."""
+    if ":" not in address:
+        return address
+    try:
+        parsed = ipaddress.IPv6Address(address.strip("[]").partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return f"{ipaddress.IPv6Address(int(parsed) >> IPV6_SITE_BITS << IPV6_SITE_BITS)}/64"
 
 
 class Budgets:
@@ -44,30 +63,42 @@ class Logins:
     def __init__(self) -> None:
         self._addresses = Budgets(FAILURES_PER_ADDRESS)
         self._identities = Budgets(FAILURES_PER_IDENTITY)
+        self._where_known = Budgets(FAILURES_WHERE_KNOWN)
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.failed = 0
         self.refused = 0
 
     def may_try(self, address: str, identity: str, now: float) -> bool:
         """Return whether this address may try to log in as this identity now."""
-        known = (address, identity) in self._known
-        if not known and self._addresses.is_empty(address, now):
+        source = source_of(address)
+        if (source, identity) in self._known:
+            is_allowed = not self._where_known.is_empty(_pair(source, identity), now)
+        elif self._addresses.is_empty(source, now):
+            is_allowed = False
+        else:
+            is_guessed = self._identities.is_empty(identity, now)
+            is_allowed = not is_guessed or self._addresses.spent(source, now) < 1
+        if not is_allowed:
             self.refused += 1
-            return False
-        if self._identities.is_empty(identity, now) and self._addresses.spent(address, now) >= 1:
-            self.refused += 1
-            return False
-        return True
+        return is_allowed
 
     def failure(self, address: str, identity: str, now: float) -> None:
         """Note a refused login."""
         self.failed += 1
-        self._addresses.spend(address, now)
+        source = source_of(address)
+        self._addresses.spend(source, now)
         self._identities.spend(identity, now)
+        if (source, identity) in self._known:
+            self._where_known.spend(_pair(source, identity), now)
 
     def success(self, address: str, identity: str) -> None:
         """Note a login that was right."""
-        self._known[(address, identity)] = None
-        self._known.move_to_end((address, identity))
+        pair = (source_of(address), identity)
+        self._known[pair] = None
+        self._known.move_to_end(pair)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
+
+
+def _pair(source: str, identity: str) -> str:
+    return f"{source} {identity}"

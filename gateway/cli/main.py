@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "config": "Check, show and document the configuration.",
     "logs": "Show the node's last log lines, follow them, set levels.",
     "spool": "Show what waits for the parent, and what it refused.",
+    "broker": "Show and end MQTT clients, see what was refused, keep local users.",
     "mesh": "Invite children, open registration, list children, cut the line.",
     "join": "Make another node the parent of this one.",
     "leave": "Leave the parent.",

@@ -7,6 +7,7 @@ from gateway.config.problems import Complaint, Loc
 from gateway.config.roles import SHIPPED
 from gateway.config.schema import Settings
 from gateway.errors import ConfigError
+from gateway.model import is_uuid
 
 LOOPBACKS = ("127.", "::1", "localhost")
 
@@ -21,6 +22,9 @@ def unmet(settings: Settings) -> Iterator[tuple[Loc, str, Complaint]]:
         _loopback_only(settings)
     known = {*SHIPPED, *(role.name for role in mqtt.roles)}
     for index, user in enumerate(mqtt.users):
+        if is_uuid(user.name):
+            fault = Complaint("GW-1004", user.name, "a name that is not shaped like a device's uuid")
+            yield ("mqtt", "users", index, "name"), f"users {user.name}", fault
         for role in user.roles:
             if role not in known:
                 expected = "one of " + ", ".join(sorted(known))

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.captures.loading import captures
+from tests.fakes.broker_people import Person
 from tests.fakes.nodes import Node, Port, wait_online
 from tests.fakes.waiting import soon
 
@@ -232,6 +233,16 @@ def test_a_user_of_the_readme_logs_in_with_a_hashed_password(tmp_path: Path) -> 
     config = tmp_path / "gateway.toml"
     config.write_text(tables("mqtt.users"))
     Shell(tmp_path).run(".venv/bin/gateway config check --config gateway.toml")
+
+
+def test_a_user_of_the_readme_is_added_to_a_running_node(home: Node) -> None:
+    shell = shell_of(home)
+    (home.folder / "new-password").write_text("correct horse\n")
+    shell.run(
+        ".venv/bin/gateway broker user add homeassistant --role home --password-stdin < new-password"
+    )
+    assert "homeassistant" in shell.run(".venv/bin/gateway broker user list")
+    assert Person("homeassistant", "correct horse").may_log_in(home)
 
 
 @pytest.mark.needs("mosquitto_sub")

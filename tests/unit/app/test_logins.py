@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app.logins import LocalUsers, hash_line, user_from_file
+from gateway.app.logins import (
+    HASH_BYTES,
+    SALT_BYTES,
+    LocalUsers,
+    hash_line,
+    parsed_hash,
+    principal_of,
+    user_from_file,
+)
 from gateway.errors import ConfigError
 from gateway.mqtt.ports import Credentials, Grant, Principal, Rejected
 from tests.fakes.waiting import eventually
@@ -101,3 +109,35 @@ def test_a_users_secret_is_not_shown_by_its_repr(tmp_path: Path):
     user = user_from_file("ada", written(tmp_path, "correct horse"), GRANTS, frozenset())
     assert "correct" not in repr(user)
     assert user.hash.hex() not in repr(user)
+
+
+async def test_a_changed_user_gets_in_with_the_new_password_alone(
+    users: LocalUsers, tmp_path: Path
+):
+    await login(users, "ada", b"correct horse")
+    other = user_from_file("ada", written(tmp_path, "battery"), (), frozenset({"monitor"}))
+    users.put(other)
+    assert isinstance(await login(users, "ada", b"correct horse"), Rejected)
+    assert await login(users, "ada", b"battery") == principal_of(other)
+
+
+async def test_a_removed_user_does_not_get_in(users: LocalUsers):
+    await login(users, "ada", b"correct horse")
+    users.drop("ada")
+    assert isinstance(await login(users, "ada", b"correct horse"), Rejected)
+
+
+async def test_a_user_removed_while_its_password_is_checked_does_not_get_in(users: LocalUsers):
+    answers: list[Principal | Rejected] = []
+    users(Credentials("c", "ada", b"correct horse", "p", "tcp"), answers.append)
+    users.drop("ada")
+    await eventually(lambda: answers)
+    assert isinstance(answers[0], Rejected)
+    assert users._proved == {}
+
+
+def test_a_line_of_a_hash_is_the_only_hash():
+    salt, digest = parsed_hash(hash_line("x"))
+    assert (len(salt), len(digest)) == (SALT_BYTES, HASH_BYTES)
+    with pytest.raises(ValueError, match="to unpack"):
+        parsed_hash("plain")

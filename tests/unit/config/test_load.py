@@ -46,6 +46,12 @@ WRONG = [
         4,
         "unknown role 'king'",
     ),
+    (
+        "[[mqtt.users]]\nname = '6f1c2b1e-0000-4000-8000-000000000001'\npassword_file = 'p'",
+        "GW-1004",
+        2,
+        "not shaped like a device's uuid",
+    ),
     ("[mqtt.tls]\nkey_file = 'k'", "GW-1004", 1, "certificate_file"),
 ]
 
