@@ -5,6 +5,7 @@ out of range, is a protocol error.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gateway.mqtt.reasons import MALFORMED_PACKET, PROTOCOL_ERROR, TOPIC_ALIAS_INVALID, violation
@@ -221,28 +222,43 @@ NO_PROPERTIES = PublishProperties()
 _COUNTED_DOWN_OR_LOCAL = frozenset({MESSAGE_EXPIRY, TOPIC_ALIAS})
 
 
+REMEMBERED = 1024
+REMEMBERED_BYTES = 64
+"""Clients say the same again and again (one alias, one expiry, one content type): at most ~0.5 MB of such bytes are
+remembered with what they say, which takes a tenth of the time of reading them."""
+
+
 def parse_publish(data: bytes, at: int, end: int) -> tuple[PublishProperties, int]:
     """Read the properties of a client's PUBLISH; return them and where the payload begins."""
     if at < end and not data[at]:
         return NO_PROPERTIES, at + 1
     at, stop = _extent(data, at, end)
+    raw = data[at:stop]
+    return (_remembered(raw) if stop - at <= REMEMBERED_BYTES else _publish(raw)), stop
+
+
+def _publish(raw: bytes) -> PublishProperties:
     found: Properties = {}
     forward = b""
-    run = at  # where the properties begin that are forwarded next
+    run = at = 0  # run: where the properties begin that are forwarded next
+    stop = len(raw)
     while at < stop:
-        name = data[at]
+        name = raw[at]
         if name == SUBSCRIPTION_IDENTIFIER:  # [MQTT-3.3.4-6]
             raise violation("a subscription identifier from a client", PROTOCOL_ERROR)
-        after = _read(data, at, stop, IN_PUBLISH, found)
+        after = _read(raw, at, stop, IN_PUBLISH, found)
         if name in _COUNTED_DOWN_OR_LOCAL:
-            forward += data[run:at]
+            forward += raw[run:at]
             run = after
         at = after
     get = found.get
     return PublishProperties(
-        forward + data[run:stop],
+        forward + raw[run:],
         get(MESSAGE_EXPIRY),
         get(TOPIC_ALIAS, 0),
         get(RESPONSE_TOPIC),
         get(CORRELATION_DATA),
-    ), stop
+    )
+
+
+_remembered = lru_cache(REMEMBERED)(_publish)
