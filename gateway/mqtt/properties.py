@@ -230,11 +230,11 @@ remembered with what they say, which takes a tenth of the time of reading them."
 
 def parse_publish(data: bytes, at: int, end: int) -> tuple[PublishProperties, int]:
     """Read the properties of a client's PUBLISH; return them and where the payload begins."""
-    if at < end and not data[at]:
-        return NO_PROPERTIES, at + 1
+    if at < end and (size := data[at]) <= REMEMBERED_BYTES and at + size < end:
+        stop = at + 1 + size
+        return (_remembered(data[at + 1 : stop]) if size else NO_PROPERTIES), stop
     at, stop = _extent(data, at, end)
-    raw = data[at:stop]
-    return (_remembered(raw) if stop - at <= REMEMBERED_BYTES else _publish(raw)), stop
+    return _publish(data[at:stop]), stop
 
 
 def _publish(raw: bytes) -> PublishProperties:
