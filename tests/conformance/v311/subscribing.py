@@ -105,7 +105,7 @@ async def _(scene: Scene) -> None:
 @table("3.9.3-2", "a SUBACK code is 0, 1, 2 or 0x80")
 async def _(scene: Scene) -> None:
     client = await scene.client("c", user="kitchen")
-    patterns = ("home/kitchen/#", "#", "+", "$SYS/#", "a/#/b", "a#", "$share/g/a", "home/+/x")
+    patterns = ("home/kitchen/#", "#", "+", "$SYS/#", "$x", "$share/g/a", "home/+/x")
     codes = await client.subscribe(*patterns, qos=2)
     assert set(codes) <= {0, 1, 2, 0x80}
     assert len(codes) == len(patterns)

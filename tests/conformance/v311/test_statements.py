@@ -3,11 +3,11 @@
 import pytest
 
 from tests.conformance.statements import Statements
-from tests.conformance.v311 import connecting, publishing, subscribing
+from tests.conformance.v311 import connecting, framing, publishing, subscribing
 from tests.conformance.v311.numbers import ALL, LEFT_OUT
 from tests.fakes.raw_scene import Scene
 
-TABLE = Statements(connecting.table, publishing.table, subscribing.table)
+TABLE = Statements(connecting.table, publishing.table, subscribing.table, framing.table)
 
 
 def test_every_statement_of_the_standard_has_a_row_or_a_reason():
