@@ -29,7 +29,7 @@ class Row(Enum):
     STATE = auto()  # 7
     SET = auto()  # 7
     PLAIN = auto()  # 7 (homeassistant), 8
-    RESERVED = auto()  # every other `$` topic, and `$share` until there is shared delivery
+    RESERVED = auto()  # every other `$` topic
 
 
 class Rule(Enum):
@@ -84,6 +84,13 @@ TABLE = {
     PrincipalKind.CHILD: _CHILD,
 }
 """kind -> row -> (publish, subscribe)."""
+
+SHARE = "$share/"
+SHARED_ROWS = {
+    PrincipalKind.DEVICE: frozenset({Row.STATE, Row.SET, Row.PLAIN}),
+    PrincipalKind.USER: frozenset({Row.STATE, Row.SET, Row.PLAIN, Row.REQUEST}),
+    PrincipalKind.CHILD: frozenset(),
+}
 
 MESH_KINDS = frozenset({PrincipalKind.DEVICE, PrincipalKind.CHILD})
 MESH_ROWS = frozenset({Row.UUID, Row.JOB, Row.SYNC})
@@ -152,7 +159,13 @@ def may_read(principal: Principal, topic: str) -> bool:
 
 
 def may_subscribe(principal: Principal, pattern: str) -> SubscribeAs:
-    """Judge a filter."""
+    """Judge a filter; `$share/<group>/<filter>` opens rows 7 and 8 only (row 10 of the table)."""
+    if pattern.startswith(SHARE):
+        group, _, shared = pattern[len(SHARE) :].partition("/")
+        if not group or is_wild(group) or not is_valid_filter(shared):
+            return SubscribeAs.REFUSED
+        is_open = row_of(shared) in SHARED_ROWS[principal.kind]
+        return _by_grants(principal, shared) if is_open else SubscribeAs.REFUSED
     if not is_valid_filter(pattern):
         return SubscribeAs.REFUSED
     row = row_of(pattern)

@@ -13,7 +13,9 @@ class Entrance:
 
     name: str
     kinds: frozenset[PrincipalKind] = EVERYBODY  # who may log in here; others get "not authorised"
-    roles: frozenset[str] | None = None  # users keep only these of their roles' grants; None: all
+    roles: frozenset[str] | None = (
+        None  # a user needs one of these; None: any. What they open is the authenticator's
+    )
     anonymous: Principal | None = None  # who a client without user name is; None: refused
     most_connections: int | None = None  # at once, by this listener; None: the broker's limit alone
     most_packet_bytes: int | None = None  # None: the broker's limit

@@ -1,15 +1,15 @@
-"""PUBLISH, PUBACK and PUBREL: table, claim, retained store, receivers, acknowledgement, in this order."""
+"""PUBLISH and its acknowledgements: table, claim, retained store, receivers, acknowledgement, in this order."""
 
 from typing import TYPE_CHECKING
 
-from gateway.broker.access import MESH_ROWS, Row, Rule, may_publish, row_of
 from gateway.broker.connection import Connection
-from gateway.model.device import is_uuid
-from gateway.mqtt.filters import is_within_limits
-from gateway.mqtt.packets import Will, ack, lone_packet_id, malformed, packet_id, topic_name
+from gateway.broker.judging import live_refusal, resolve
+from gateway.broker.limits import ALIASES_IN
+from gateway.mqtt import reasons
+from gateway.mqtt.message import Message
+from gateway.mqtt.packets import ack, packet_id, parse_ack
 from gateway.mqtt.ports import (
     CONSUMED,
-    ROUTED,
     Consumed,
     Publish,
     PublishHandler,
@@ -17,82 +17,167 @@ from gateway.mqtt.ports import (
     Routed,
     Wait,
 )
-from gateway.mqtt.session import PUBACK_FIRST, PUBREC_FIRST
+from gateway.mqtt.properties import NO_PROPERTIES, PublishProperties, parse_publish
+from gateway.mqtt.reasons import violation
+from gateway.mqtt.session import (
+    PUBACK_FIRST,
+    PUBCOMP_FIRST,
+    PUBREC_FIRST,
+    PUBREL_FIRST,
+    RECEIVE_MAXIMUM,
+    MqttSession,
+)
 from gateway.mqtt.topics import Entry
 
 if TYPE_CHECKING:
-    from gateway.broker.server import Broker
+    pass
 
 REMEMBERED_BYTES = 256  # longer topics are judged anew each time instead of being kept
 TIMED_OUT = "the mesh did not answer in time"
 
+Taken = int | None
+"""What became of a publish: its settle number (0: nothing to settle), -reason when refused, None: ask again."""
+REFUSED = -reasons.NOT_AUTHORIZED
+FULL = -reasons.QUOTA_EXCEEDED
+
 
 def on_publish(connection: Connection, data: bytes, first: int, body: int, end: int) -> bool:
     """Handle a PUBLISH that the connection's own fast path did not."""
-    cut = body + 2 + (data[body] << 8 | data[body + 1]) if end - body >= 2 else end + 1
-    if cut > end:
-        raise malformed("a topic longer than its packet")
-    raw = data[body + 2 : cut]
+    at = body + 2 + (data[body] << 8 | data[body + 1]) if end - body >= 2 else end + 1
+    if at > end:
+        raise violation("a topic longer than its packet")
+    raw = data[body + 2 : at]
+    qos = first >> 1 & 3
+    number = 0
+    if qos:
+        number = packet_id(data, at, end)
+        at += 2
+    said = NO_PROPERTIES
+    if connection.version == 5:
+        if at < end and not data[at]:
+            at += 1
+        else:
+            said, at = parse_publish(data, at, end)
+        if said.alias or not raw:
+            raw = _aliased(connection, raw, said.alias)
     entry = connection.routes.get(raw)
     if entry is None or entry.receivers is None:
         entry = resolve(connection, raw)
-    qos = first >> 1 & 3
     if not qos:
-        settle = _take(connection, entry, data[cut:end], first & 1)
-        return settle is not None and _counted(connection)
-    number = packet_id(data, cut, end)
-    if qos == 2 and _is_repeated(connection, number):
-        return True
-    settle = _take(connection, entry, data[cut + 2 : end], first & 1 | qos << 1)
-    if settle is None:
+        taken = _take(connection, entry, data[at:end], first & 1, said)
+    else:
+        taken = _take_numbered(connection, entry, data[at:end], (first & 7, number), said)
+    if taken is None:
         return False
-    if qos == 2 and connection.session is not None and not connection.session.take(number, settle):
-        raise malformed("QoS 2 messages that are never released")
-    kind = PUBACK_FIRST if qos == 1 else PUBREC_FIRST
-    connection.acknowledge(ack(kind, number), settle, end - body)
-    return _counted(connection)
-
-
-def _counted(connection: Connection) -> bool:
     connection.broker.messages_in += 1
     return True
 
 
-def _is_repeated(connection: Connection, number: int) -> bool:
+def _aliased(connection: Connection, raw: bytes, alias: int) -> bytes:
+    """Return the topic that an alias stands for, or learn one (MQTT 5, 3.3.2.3.4)."""
+    if alias > ALIASES_IN:
+        raise violation(f"topic alias {alias} above {ALIASES_IN}", reasons.TOPIC_ALIAS_INVALID)
+    if raw:
+        if connection.aliases is None:
+            connection.aliases = {}
+        connection.aliases[alias] = raw
+        return raw
+    known = connection.aliases.get(alias) if connection.aliases else None
+    if known is None:
+        raise violation("neither a topic nor a known topic alias", reasons.PROTOCOL_ERROR)
+    return known
+
+
+def _take_numbered(
+    connection: Connection,
+    entry: Entry,
+    payload: bytes,
+    head: tuple[int, int],
+    said: PublishProperties,
+) -> Taken:
+    """Handle a message of QoS 1 or 2, `head` being (retain and QoS bits, packet id); answer it when it is due."""
+    bits, number = head
     session = connection.session
-    if session is None or not session.is_repeated(number):
-        return False
-    connection.acknowledge(ack(PUBREC_FIRST, number), session.received[number], 0)
-    return True
+    assert session is not None
+    is_qos1 = bits & 6 == 2
+    if not is_qos1 and (before := session.repeated(number)) is not None:
+        connection.acknowledge(ack(PUBREC_FIRST, number), *before, 0)
+        return 0
+    if session.exceeds(RECEIVE_MAXIMUM):
+        raise violation(
+            "more unacknowledged messages than allowed", reasons.RECEIVE_MAXIMUM_EXCEEDED
+        )
+    routing = connection.broker.routing
+    routing.noted = 0
+    taken = _take(connection, entry, payload, bits, said)
+    if taken is None:
+        return None
+    reason, settle = (-taken, 0) if taken < 0 else (0, taken)
+    group = routing.noted
+    if is_qos1:
+        if not reason and connection.version == 5 and _is_for_nobody(entry):
+            reason = reasons.NO_MATCHING_SUBSCRIBERS
+        answer = ack(PUBACK_FIRST, number, reason, connection.version)
+    else:
+        if not reason or connection.version < 5:
+            if session.sid:
+                group = connection.broker.journal.receive(session.sid, number)
+            session.take(number, settle, group)
+        answer = ack(PUBREC_FIRST, number, reason, connection.version)
+    connection.acknowledge(answer, settle, group, len(payload))
+    return taken
 
 
-def _take(connection: Connection, entry: Entry, payload: bytes, flags: int) -> int | None:
-    """Handle one message (flags: retain 1, QoS 2 and 4); return its settle number, None: ask again later."""
+def _is_for_nobody(entry: Entry) -> bool:
+    return not (entry.receivers or entry.groups or entry.callbacks or entry.handler)
+
+
+def _take(
+    connection: Connection, entry: Entry, payload: bytes, bits: int, said: PublishProperties
+) -> Taken:
+    """Handle one message (bits: retain 1, QoS 2 and 4)."""
     broker = connection.broker
-    qos = flags >> 1
-    if entry.refusal is not None or entry.handler is not None or flags & 1:
-        publish = Publish(entry.topic, payload, qos, bool(flags & 1))
-        refusal = entry.refusal or _retain_refusal(entry, publish)
+    qos = bits >> 1 & 3
+    is_retained = bool(bits & 1)
+    if entry.refusal is not None or entry.handler is not None or is_retained:
+        publish = Publish(
+            entry.topic, payload, qos, is_retained, said.response_topic, said.correlation
+        )
+        refusal = entry.refusal or live_refusal(entry, publish)
         if refusal is not None:
             broker.refuse_publish(connection, publish, refusal)
-            return 0
+            return REFUSED
         if entry.handler is not None:
-            return _ask(connection, entry, entry.handler, publish)
-        broker.routing.retain(entry.topic, payload, min(qos, 1))
-    broker.routing.route(entry, payload, qos)
+            return _ask(connection, entry, publish, said)
+    message = _message(connection, entry, payload, bits, said)
+    if is_retained and not broker.routing.retain(message) and connection.version == 5 and qos:
+        broker.routing.route(entry, message)
+        return FULL
+    broker.routing.route(entry, message)
     return 0
 
 
-def _retain_refusal(entry: Entry, publish: Publish) -> str | None:
-    if publish.retain and not entry.may_retain:
-        return "a retained command would be done again at every start"
-    return None
+def _message(
+    connection: Connection, entry: Entry, payload: bytes, bits: int, said: PublishProperties
+) -> Message:
+    message = Message(
+        entry.topic,
+        entry.raw,
+        payload,
+        bits >> 1 & 3,
+        retain=bool(bits & 1),
+        properties=said.forward,
+        origin=connection.session,
+    )
+    if said.expiry_s is not None:
+        message.expires_at = connection.broker.now() + said.expiry_s
+    return message
 
 
-def _ask(
-    connection: Connection, entry: Entry, handler: PublishHandler, publish: Publish
-) -> int | None:
+def _ask(connection: Connection, entry: Entry, publish: Publish, said: PublishProperties) -> Taken:
     broker = connection.broker
+    handler: PublishHandler | None = entry.handler
+    assert handler is not None
     verdict = handler(connection, publish)
     if isinstance(verdict, Wait):
         if not connection.is_expired:
@@ -110,89 +195,54 @@ def _ask(
         case Routed() if entry.is_mesh:
             broker.refused(connection, publish.topic, "never routed")
         case Routed():
-            if publish.retain:
-                broker.routing.retain(publish.topic, publish.payload, min(publish.qos, 1))
+            bits = publish.qos << 1 | publish.retain
             plain = broker.routing.cache.get(publish.topic)
-            broker.routing.route(plain, publish.payload, publish.qos)
-    return 0
+            message = _message(connection, plain, publish.payload, bits, said)
+            if publish.retain:
+                broker.routing.retain(message)
+            broker.routing.route(plain, message)
+            return 0
+    return REFUSED
 
 
-def resolve(connection: Connection, raw: bytes) -> Entry:
-    """Return what a topic means for this client, remembered until receivers or access change."""
-    topic = topic_name(raw)
-    if is_uuid(topic):
-        topic = topic.lower()
-    entry = judge(connection.broker, connection, topic)
-    if entry.refusal is None and len(raw) <= REMEMBERED_BYTES:
-        connection.remember(raw, entry)
-    return entry
-
-
-def judge(broker: "Broker", connection: Connection, topic: str) -> Entry:
-    """Return the entry of a topic by table and claims."""
-    verdict = may_publish(connection.principal, topic)
-    if verdict.refusal is not None:
-        return _refused(topic, verdict.refusal)
-    if not is_within_limits(topic):
-        return _refused(topic, "too long or too deep")
-    row = row_of(topic)
-    handler = broker.claims.find(topic) if verdict.rule is not Rule.UNCLAIMED else None
-    if verdict.rule is Rule.MESH:
-        handler = broker.claims.uuid_publish
-    if handler is None and verdict.rule in {Rule.MESH, Rule.JOB, Rule.OWN_SYNC}:
-        return _refused(topic, "nobody takes it")
-    if handler is None and verdict.rule is not Rule.WRITE_LIVE:
-        return broker.routing.cache.get(topic)
-    if handler is None:
-        return _live_only(broker.routing.cache.get(topic))
-    entry = Entry(topic, [], may_retain=verdict.rule is not Rule.WRITE_LIVE)
-    entry.handler = handler
-    entry.is_mesh = row in MESH_ROWS or row is Row.REQUEST
-    return entry
-
-
-def _live_only(entry: Entry) -> Entry:
-    """Mark a shared entry: nobody but the node may retain on this topic, and the node does not come here."""
-    entry.may_retain = False
-    return entry
-
-
-def _refused(topic: str, reason: str) -> Entry:
-    entry = Entry(topic, [])
-    entry.refusal = reason
-    return entry
+# ---- acknowledgements ----
 
 
 def on_puback(connection: Connection, data: bytes, _first: int, body: int, end: int) -> bool:
     """Handle PUBACK."""
-    number = lone_packet_id(data, body, end)
-    if connection.session is not None:
-        connection.session.acknowledged(number)
+    number, _ = parse_ack(data, body, end, connection.version, reasons.RECEIVED_REASONS)
+    _session(connection).acknowledged(number)
+    return True
+
+
+def on_pubrec(connection: Connection, data: bytes, _first: int, body: int, end: int) -> bool:
+    """Handle PUBREC: PUBREL leaves once it is on disk that the client has the message."""
+    number, reason = parse_ack(data, body, end, connection.version, reasons.RECEIVED_REASONS)
+    session = _session(connection)
+    group = session.taken(number, is_refused=reason >= reasons.UNSPECIFIED_ERROR)
+    if group is not None:
+        known = 0 if session.is_released(number) else reasons.PACKET_IDENTIFIER_NOT_FOUND
+        connection.acknowledge(ack(PUBREL_FIRST, number, known, connection.version), 0, group, 0)
     return True
 
 
 def on_pubrel(connection: Connection, data: bytes, _first: int, body: int, end: int) -> bool:
-    """Handle PUBREL, the third step of QoS 2."""
-    number = lone_packet_id(data, body, end)
-    if connection.session is not None:
-        connection.session.released(number)
+    """Handle PUBREL: PUBCOMP leaves once it is on disk that the id is free."""
+    number, _ = parse_ack(data, body, end, connection.version, reasons.RELEASED_REASONS)
+    group = _session(connection).forget(number)
+    reason = reasons.PACKET_IDENTIFIER_NOT_FOUND if group is None else 0
+    answer = ack(PUBCOMP_FIRST, number, reason, connection.version)
+    connection.acknowledge(answer, 0, group or 0, 0)
     return True
 
 
-def take_will(connection: Connection, will: Will, entry: Entry) -> None:
-    """Publish a will, judged once more: what its client may do can have changed since CONNECT.
+def on_pubcomp(connection: Connection, data: bytes, _first: int, body: int, end: int) -> bool:
+    """Handle PUBCOMP; unknown ids are ignored."""
+    number, _ = parse_ack(data, body, end, connection.version, reasons.RELEASED_REASONS)
+    _session(connection).completed(number)
+    return True
 
-    A claim that answers Wait is not asked again: the session it would wait in is over.
-    """
-    broker = connection.broker
-    publish = Publish(entry.topic, will.payload, will.qos, will.retain)
-    refusal = entry.refusal or _retain_refusal(entry, publish)
-    verdict = entry.handler(connection, publish) if entry.handler and not refusal else ROUTED
-    if isinstance(verdict, Refused):
-        refusal = verdict.reason
-    elif isinstance(verdict, Wait):
-        refusal = TIMED_OUT
-    if refusal is not None:
-        broker.refused(connection, entry.topic, f"will: {refusal}")
-    elif isinstance(verdict, Routed) and not entry.is_mesh:
-        broker.routing.publish(entry.topic, will.payload, min(will.qos, 1), retain=will.retain)
+
+def _session(connection: Connection) -> MqttSession:
+    assert connection.session is not None, "packets come after CONNECT"
+    return connection.session

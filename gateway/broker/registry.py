@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 from gateway.broker.limits import (
     KEPT_PER_DEVICE,
-    KEPT_S,
     SESSIONS_PER_DEVICE,
     TAKEOVERS_PER_MINUTE,
 )
-from gateway.broker.routing import Routing
 from gateway.mqtt.ports import PrincipalKind
 from gateway.mqtt.session import MqttSession
 
 if TYPE_CHECKING:
     from gateway.broker.connection import Connection
+    from gateway.broker.server import Broker
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +24,10 @@ Key = tuple[str, str]
 class Registry:
     """Live connections and kept sessions."""
 
-    def __init__(self, routing: Routing) -> None:
-        self._routing = routing
+    def __init__(self, broker: "Broker") -> None:
+        self._broker = broker
         self.live: dict[Key, Connection] = {}
-        self.kept: dict[Key, tuple[MqttSession, float]] = {}  # offline, since when
+        self.kept: dict[Key, tuple[MqttSession, float]] = {}  # offline, until when
         self._by_identity: dict[str, set[Key]] = {}
         self._takeovers: dict[str, deque[float]] = {}
         self.cloned_reports = 0
@@ -76,15 +75,16 @@ class Registry:
                 extra={"identity": identity, "code": "GW-1105"},
             )
 
-    # ---- kept sessions: in memory, gone with the process ----
+    # ---- kept sessions ----
 
-    def keep(self, key: Key, session: MqttSession, kind: PrincipalKind, now: float) -> None:
-        """Put a session aside; a device's oldest goes when it has too many."""
+    def keep(self, key: Key, session: MqttSession, kind: PrincipalKind, until: float) -> None:
+        """Put a session aside until a time of the broker's clock; a device's oldest goes when it has too many."""
         self.drop_kept(key)
-        self.kept[key] = (session, now)
-        mine = [k for k in self.kept if k[0] == key[0]]
-        if kind is not PrincipalKind.USER and len(mine) > KEPT_PER_DEVICE:
-            self.drop_kept(min(mine, key=lambda k: self.kept[k][1]))
+        self.kept[key] = (session, until)
+        if kind is not PrincipalKind.USER:
+            mine = [k for k in self.kept if k[0] == key[0]]
+            if len(mine) > KEPT_PER_DEVICE:
+                self.drop_kept(mine[0])  # dictionaries keep their order: put aside longest ago
 
     def take_kept(self, key: Key) -> MqttSession | None:
         """Return a kept session to its owner."""
@@ -95,16 +95,19 @@ class Registry:
         """End a kept session."""
         found = self.kept.pop(key, None)
         if found is not None:
-            self._routing.forget(found[0])
+            self._broker.sessions.drop(found[0])
+            self._broker.wills.session_over(key)
 
-    def expire(self, now: float) -> None:
-        """End kept sessions whose clients did not come back, and forget old take-overs."""
-        for key in [k for k, (_, since) in self.kept.items() if now - since > KEPT_S]:
+    def expire(self, now: float) -> int:
+        """End kept sessions whose clients did not come back, and forget old take-overs; return how many ended."""
+        over = [key for key, (_, until) in self.kept.items() if until <= now]
+        for key in over:
             self.drop_kept(key)
         for identity in [
             i for i, times in self._takeovers.items() if not times or now - times[-1] > 60
         ]:
             del self._takeovers[identity]
+        return len(over)
 
 
 def _keeps(connection: "Connection") -> bool:

@@ -2,20 +2,26 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 from gateway.broker.access import may_read
+from gateway.broker.subscriptions import Subscriptions
 from gateway.mqtt.filters import is_within_limits
-from gateway.mqtt.packets import head1, publish0
+from gateway.mqtt.journal import Journal, Target
+from gateway.mqtt.message import RETAIN_FLAG, Message, Outgoing
+from gateway.mqtt.outbound import Outbound
+from gateway.mqtt.queues import QueueBounds
 from gateway.mqtt.retained import RetainedStore
 from gateway.mqtt.session import MqttSession
 from gateway.mqtt.topics import (
+    AS_PUBLISHED,
     CHECKED,
+    NO_LOCAL,
     Entry,
     LocalCallback,
     LocalSubscriber,
-    Subscriber,
-    SubscriptionTrie,
+    SharedGroup,
     TopicCache,
 )
 
@@ -25,20 +31,31 @@ UNFLUSHED_BYTES = 1 << 20  # input routed before its output is written, within o
 
 
 class Routing:
-    """Routes plain topics (rows 6-8 of the topic rules); others never come here."""
+    """Routes plain topics (rows 6-8 of the topic rules); others never come here.  The `Host` of all sessions."""
 
-    def __init__(self) -> None:
-        self.trie = SubscriptionTrie()
+    def __init__(
+        self,
+        journal: Journal,
+        bounds: QueueBounds | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.journal = journal
+        self.bounds = bounds or QueueBounds()
+        self.now = now
         self.retained = RetainedStore()
         self.cache = TopicCache(self._build)
+        self.subscriptions = Subscriptions(self)
+        self.trie = self.subscriptions.trie
+        self.noted = 0  # group of the journal that the publish at hand must wait for
+        self.held: set[Outbound] = set()  # with deliveries that wait for the disk
         self.unflushed_bytes = 0
         self.retained_refused = 0
-        self._dirty: list[MqttSession] = []
+        self._dirty: list[Outbound] = []
         self._call_soon: Callable[..., object] | None = None
 
     # ---- writing ----
 
-    def wake(self, session: MqttSession) -> None:
+    def wake(self, session: Outbound) -> None:
         """Have a session's output written at the end of this loop tick."""
         session.is_dirty = True
         dirty = self._dirty
@@ -61,66 +78,132 @@ class Routing:
         if self.unflushed_bytes > UNFLUSHED_BYTES:
             self.flush()
 
+    def durable(self) -> None:
+        """Send what waited for the disk, after a commit."""
+        held, self.held = self.held, set()
+        for session in held:
+            if session.pump():
+                self.held.add(session)
+
     # ---- routing ----
 
-    def route(self, entry: Entry, payload: bytes, qos: int) -> None:
-        """Send a message to every receiver, QoS min(publisher's, granted), encoded once."""
-        receivers = entry.receivers
-        if receivers is None:
+    def route(self, entry: Entry, message: Message) -> None:
+        """Send a message to every receiver at QoS min(publisher's, granted); `noted` says what its ack waits for."""
+        if entry.receivers is None:
             entry = self.cache.get(entry.topic)
-            receivers = entry.receivers or []
-        packet = head = b""
-        for session, granted in receivers:
-            if qos and granted:
-                head = head or head1(entry.raw, len(payload))
-                session.send1(head, payload)
+        targets: list[Target] = []
+        qos = message.qos
+        last: Outgoing = (message, -1, b"")
+        packet3 = b""  # of `last`, for all who speak MQTT 3
+        for session, options, identifiers in entry.receivers or ():
+            if options & NO_LOCAL and session is message.origin:
+                continue
+            flags = min(options & 3, qos)
+            if options & AS_PUBLISHED and message.retain:
+                flags |= RETAIN_FLAG
+            if last[1] != flags or last[2] != identifiers:
+                last = (message, flags, identifiers)
+                packet3 = b""
+            if flags & 3:
+                self._send(session, last, targets)
+            elif session.version == 5 or session.is_behind:
+                session.send_plain(last)
             else:
-                packet = packet or publish0(entry.raw, payload)
-                session.send0(packet)
-        for callback in entry.callbacks:
-            callback(entry.topic, payload, False)
+                packet3 = packet3 or session.packet(last, b"", is_dup=False)
+                session.send0(packet3)
+        if entry.groups or entry.callbacks or targets:
+            self._route_rest(entry, message, targets)
 
-    def retain(self, topic: str, payload: bytes, qos: int) -> None:
-        """Keep the last message of a topic; a full store keeps what it has, and says so."""
-        if self.retained.put(topic, payload, qos):
+    def _route_rest(self, entry: Entry, message: Message, targets: list[Target]) -> None:
+        for group in entry.groups:
+            self._share(group, message, targets)
+        if targets:
+            self._note(message, targets)
+        for callback in entry.callbacks:
+            callback(entry.topic, message.payload, False)
+
+    def _send(self, session: MqttSession, outgoing: Outgoing, targets: list[Target]) -> None:
+        if not session.sid:
+            session.send(outgoing)
             return
+        packet_id = session.enqueue(outgoing, self.journal.number)
+        if packet_id:
+            targets.append((session.sid, packet_id, outgoing[1], outgoing[2]))
+            self.held.add(session)
+
+    def _share(self, group: SharedGroup, message: Message, targets: list[Target]) -> None:
+        def may(session: MqttSession, mark: int) -> bool:
+            return not mark & CHECKED or may_read(session.principal, message.topic)
+
+        chosen = group.choose(may)
+        if chosen is None:
+            return
+        session, mark = chosen
+        outgoing = (
+            message,
+            min(mark & 3, message.qos)
+            | (RETAIN_FLAG if mark & AS_PUBLISHED and message.retain else 0),
+            self.subscriptions.identifiers(mark),
+        )
+        if outgoing[1] & 3:
+            self._send(session, outgoing, targets)
+        else:
+            session.send_plain(outgoing)
+
+    def _note(self, message: Message, targets: list[Target]) -> None:
+        self.noted = self.journal.enqueue(message, targets)
+        if self.noted <= self.journal.through:
+            self.durable()
+
+    def hand_over(self, session: MqttSession, outgoing: Outgoing) -> bool:
+        """Send one message to one session, past the trie; False when it is gone or too far behind."""
+        if not outgoing[1] & 3:
+            return session.send_plain(outgoing)
+        if not session.sid:
+            return session.send(outgoing)
+        targets: list[Target] = []
+        self._send(session, outgoing, targets)
+        if targets:
+            self._note(outgoing[0], targets)
+        return bool(targets)
+
+    def share_again(self, pattern: str, rest: list[Outgoing]) -> None:
+        """Give what a member of a shared subscription never finished to the others (MQTT 5, 4.8.2)."""
+        group = self.subscriptions.group(pattern)
+        if group is None or not group.members:
+            return
+        targets: list[Target] = []
+        for message, flags, _ in rest:
+            if flags & 3 == 1 and self.subscriptions.reaches(group, message.topic):
+                self._share(group, message, targets)
+                if targets:
+                    self._note(message, targets)
+                    targets = []
+
+    def retain(self, message: Message, *, is_node: bool = False) -> bool:
+        """Keep the last message of a topic; a full store keeps what it has, and says so."""
+        if self.retained.put(message):
+            self.noted = max(self.noted, self.journal.retain(message, is_node=is_node))
+            return True
         self.retained_refused += 1
         if self.retained_refused & (self.retained_refused - 1) == 0:  # 1st, 2nd, 4th, 8th ...
             log.warning(
                 "retained store is full: message delivered, not kept",
-                extra={"topic": topic, "refused": self.retained_refused, "code": "GW-1110"},
+                extra={"topic": message.topic, "refused": self.retained_refused, "code": "GW-1110"},
             )
+        return False
 
-    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
+    def forget_expired(self, now: float) -> None:
+        """Clear retained messages that have outlived themselves (MQTT 5, 3.3.2.3.3)."""
+        for topic in self.retained.expired(now):
+            self.retain(Message(topic, topic.encode(), b""))
+
+    def publish(self, message: Message, *, is_node: bool = False) -> None:
         """Publish for code in this process."""
-        if retain:
-            self.retain(topic, payload, qos)
-        if is_within_limits(topic):
-            self.route(self.cache.get(topic), payload, qos)
-
-    # ---- subscriptions ----
-
-    def subscribe(self, session: MqttSession, pattern: str, qos: int, *, checked: bool) -> None:
-        """Put a client's filter into the trie and line up the retained messages it may see."""
-        self.trie.add(pattern, session, qos | CHECKED if checked else qos)
-        session.subscriptions.add(pattern)
-        self.cache.invalidate(pattern)
-        topics = self.retained.topics(pattern)
-        if checked:
-            topics = [topic for topic in topics if may_read(session.principal, topic)]
-        if topics:
-            session.replays.append(self.retained.replay(topics, qos))
-
-    def unsubscribe(self, session: MqttSession, pattern: str) -> None:
-        """Take a client's filter out."""
-        session.subscriptions.discard(pattern)
-        if self.trie.remove(pattern, session):
-            self.cache.invalidate(pattern)
-
-    def forget(self, session: MqttSession) -> None:
-        """Take all filters of a session out."""
-        for pattern in list(session.subscriptions):
-            self.unsubscribe(session, pattern)
+        if message.retain:
+            self.retain(message, is_node=is_node)
+        if is_within_limits(message.topic):
+            self.route(self.cache.get(message.topic), message)
 
     def listen(self, pattern: str, callback: LocalCallback) -> Callable[[], None]:
         """Subscribe code in this process; retained messages come at once."""
@@ -129,7 +212,7 @@ class Routing:
         self.cache.invalidate(pattern)
         for topic in self.retained.topics(pattern):
             if (message := self.retained.get(topic)) is not None:
-                callback(topic, message[0], True)
+                callback(topic, message.payload, True)
 
         def end() -> None:
             self.trie.remove(pattern, subscriber)
@@ -138,14 +221,4 @@ class Routing:
         return end
 
     def _build(self, topic: str) -> Entry:
-        granted: dict[Subscriber, int] = {}
-        for marks in self.trie.match(topic):
-            for subscriber, mark in marks.items():
-                if mark & CHECKED:
-                    assert isinstance(subscriber, MqttSession)
-                    if not may_read(subscriber.principal, topic):
-                        continue
-                granted[subscriber] = max(granted.get(subscriber, 0), mark & 3)
-        sessions = [(who, qos) for who, qos in granted.items() if isinstance(who, MqttSession)]
-        callbacks = tuple(who.callback for who in granted if isinstance(who, LocalSubscriber))
-        return Entry(topic, sessions, callbacks)
+        return self.subscriptions.entry(topic)

@@ -3,24 +3,31 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from gateway.broker.access import MESH_KINDS, MESH_ROWS, row_of
 from gateway.broker.claims import Claims
-from gateway.broker.connecting import on_connect, on_disconnect, on_pingreq
+from gateway.broker.connecting import on_auth, on_connect, on_disconnect, on_pingreq
 from gateway.broker.connection import FIRST_CONNECT, Connection, Handler, Hold
+from gateway.broker.entrance import Entrance
 from gateway.broker.limits import OVERFLOW_CONNECTIONS, SWEEP_S, Limits
 from gateway.broker.logins import Logins
-from gateway.broker.publishing import judge, on_puback, on_publish, on_pubrel, take_will
+from gateway.broker.publishing import on_puback, on_pubcomp, on_publish, on_pubrec, on_pubrel
 from gateway.broker.refusals import Refusals
 from gateway.broker.registry import Registry
 from gateway.broker.routing import Routing
+from gateway.broker.sessions import PrincipalOf, Sessions
 from gateway.broker.stats import Totals, stats_of
-from gateway.broker.subscribing import judge_again, on_subscribe, on_unsubscribe
+from gateway.broker.subscribing import on_subscribe, on_unsubscribe
+from gateway.broker.sweeping import Sweep
 from gateway.broker.sys_topics import SysTopics
 from gateway.broker.waiting import Waiting
+from gateway.broker.wills import Wills
 from gateway.errors import MalformedFrameError
-from gateway.mqtt.packets import head1, publish0
+from gateway.mqtt import reasons
+from gateway.mqtt.journal import Journal, Kept, NoJournal
+from gateway.mqtt.message import Message
 from gateway.mqtt.ports import (
     Authenticator,
     Publish,
@@ -39,11 +46,14 @@ HANDLERS: dict[int, Handler] = {
     **dict.fromkeys((0x30, 0x31), on_publish),  # QoS 0 is never a duplicate
     **dict.fromkeys((0x32, 0x33, 0x3A, 0x3B, 0x34, 0x35, 0x3C, 0x3D), on_publish),
     0x40: on_puback,
+    0x50: on_pubrec,
     0x62: on_pubrel,
+    0x70: on_pubcomp,
     0x82: on_subscribe,
     0xA2: on_unsubscribe,
     0xC0: on_pingreq,
     0xE0: on_disconnect,
+    0xF0: on_auth,
 }
 """First byte, its flags included, -> handler: whatever is not here closes the connection."""
 
@@ -63,30 +73,37 @@ class Broker:
         limits: Limits | None = None,
         on_refused: OnRefused | None = None,
         version: str = "",
+        journal: Journal | None = None,
     ) -> None:
         """`on_refused` hears of publishes of a DEVICE or CHILD that the table refused: the mesh's error frame.
 
-        What a claim refuses, it explains itself.
+        What a claim refuses, it explains itself.  Without a `journal` sessions end with the process.
         """
         self.authenticate = authenticate
         self.limits = limits or Limits()
         self.on_refused = on_refused
         self.now: Callable[[], float] = time.monotonic
+        self.journal = journal or NoJournal()
+        self.journal.on_durable = self.journaled
         self.claims = Claims()
-        self.routing = Routing()
-        self.registry = Registry(self.routing)
+        self.routing = Routing(self.journal, self.limits.bounds(), lambda: self.now())  # noqa: PLW0108 - tests set `now`
+        self.registry = Registry(self)
+        self.sessions = Sessions(self)
+        self.wills = Wills(self)
         self.waiting = Waiting()
         self.logins = Logins()
         self.refusals = Refusals()
         self.settled_through = 0
         self.unsettled: set[Connection] = set()
         self.connections: set[Connection] = set()
+        self.by_listener: Counter[str] = Counter()
         self.full: set[str] = set()  # shared resources that are full
         self.messages_in = self.bytes_in = 0
         self.connects_refused = self.malformed = self.taken_over = 0
         self.totals = Totals()
+        self.sys = SysTopics(self, version)
         self._observers: list[SessionObserver] = []
-        self._sys = SysTopics(self, version)
+        self._sweep = Sweep(self)
 
     # ---- LocalBroker ----
 
@@ -111,7 +128,8 @@ class Broker:
         if row_of(topic) in MESH_ROWS:
             self.refusals.note("node", topic, "mesh topics are delivered, not routed", self.now())
             return
-        self.routing.publish(topic, payload, qos, retain=retain)
+        message = Message(topic, topic.encode(), payload, qos, retain=retain)
+        self.routing.publish(message, is_node=True)
 
     def subscribe(
         self, pattern: str, callback: Callable[[str, bytes, bool], None]
@@ -124,10 +142,8 @@ class Broker:
         target = session.session if isinstance(session, Connection) else None
         if target is None:
             return False
-        raw = topic.encode()
-        if qos:
-            return target.send1(head1(raw, len(payload)), payload)
-        return target.send0(publish0(raw, payload))
+        message = Message(topic, topic.encode(), payload, qos)
+        return self.routing.hand_over(target, (message, qos, b""))
 
     def resume(self, keys: Sequence[str]) -> None:
         """Ask again for every packet parked on one of `keys`."""
@@ -136,20 +152,32 @@ class Broker:
     def settled(self, through: int) -> None:
         """Release the acknowledgements of everything settled up to and including this number."""
         self.settled_through = max(self.settled_through, through)
-        for connection in list(self.unsettled):
-            if not connection.settled(self.settled_through):
-                self.unsettled.discard(connection)
+        self._release()
 
     def kick(self, session: Session, reason: str) -> None:
         """Close a session; its will is published."""
         if isinstance(session, Connection):
-            session.end(reason)
+            session.end(reason, reasons.ADMINISTRATIVE_ACTION)
 
     def refused(self, session: Session, topic: str, reason: str) -> None:
         """Count and log something the table or a claim refused."""
         self.refusals.note(session.principal.name, topic, reason, self.now())
 
     # ---- for the composition root ----
+
+    def restore(self, kept: Kept, principal_of: PrincipalOf) -> None:
+        """Take what the journal found after a restart; before any listener opens."""
+        self.sessions.restore(kept, principal_of)
+
+    def journaled(self, _through: int) -> None:
+        """Let go what waited for the disk: deliveries, then acknowledgements."""
+        self.routing.durable()
+        self._release()
+
+    def _release(self) -> None:
+        for connection in list(self.unsettled):
+            if not connection.settled(self.settled_through):
+                self.unsettled.discard(connection)
 
     def sessions_of(self, identity: str) -> list[Connection]:
         """Return the live sessions of an identity, for instance to kick them."""
@@ -184,28 +212,14 @@ class Broker:
 
     def sweep(self, now: float) -> None:
         """Close what is overdue; `run` calls it twice a second."""
-        for connection in list(self.connections):
-            if connection.was_seen:
-                connection.was_seen = False
-                connection.seen_at = now
-            elif not connection.holds:
-                self._end_if_silent(connection, now - connection.seen_at)
-        self.waiting.expire(now)
-        self.registry.expire(now)
-        self._sys.tick(now)
-
-    def _end_if_silent(self, connection: Connection, silent_s: float) -> None:
-        if connection.session is None:
-            if silent_s >= self.limits.connect_s:
-                connection.end("no CONNECT in time")
-        elif connection.keep_alive_s and silent_s >= connection.keep_alive_s * 1.5:
-            connection.end("keep-alive ran out")
+        self._sweep.tick(now)
 
     def close(self) -> None:
         """End every session; wills are published to those who still listen."""
         for connection in list(self.connections):
-            connection.end("the broker stops")
+            connection.end("the broker stops", reasons.SERVER_SHUTTING_DOWN)
         self.routing.flush()
+        self.sessions.save(self.now())
 
     def stats(self) -> dict[str, float]:
         """Return counters and gauges, flat."""
@@ -213,9 +227,11 @@ class Broker:
 
     # ---- events of connections ----
 
-    def accept(self, listener: str) -> Connection:
+    def accept(self, entrance: Entrance | str) -> Connection:
         """Make the protocol of a new socket."""
-        return Connection(self, listener, HANDLERS)
+        if isinstance(entrance, str):
+            entrance = Entrance(entrance)
+        return Connection(self, entrance, HANDLERS)
 
     @property
     def is_full(self) -> bool:
@@ -225,7 +241,8 @@ class Broker:
     def connected(self, connection: Connection) -> None:
         """Count a socket; too many of them are not even answered."""
         self.connections.add(connection)
-        connection.seen_at = self.now()
+        self.by_listener[connection.entrance.name] += 1
+        connection.seen_at = connection.since = self.now()
         if len(self.connections) > self.limits.connections + OVERFLOW_CONNECTIONS:
             connection.end("far above the connection limit")
 
@@ -238,13 +255,16 @@ class Broker:
         """Tell observers of a session that may now send and receive; logging in is never paused."""
         if self.full:
             connection.hold(Hold.SHARED)
+        self.wills.opened(connection)
         if connection.principal.kind in MESH_KINDS:
             for observer in self._observers:
                 observer.opened(connection)
 
     def ended(self, connection: Connection, reason: str) -> None:
         """Publish the will, keep or forget the session, tell observers."""
-        self.connections.discard(connection)
+        if connection in self.connections:
+            self.connections.discard(connection)
+            self.by_listener[connection.entrance.name] -= 1
         self.unsettled.discard(connection)
         self.waiting.forget(connection)
         session = connection.session
@@ -256,25 +276,32 @@ class Broker:
         if session.dropped:
             _log_dropped(connection, session)
         if session.is_kept:
-            self.registry.keep(key, session, connection.principal.kind, self.now())
+            kind, until = connection.principal.kind, self.now() + session.expiry_s
+            self.registry.keep(key, session, kind, until)
+            if session.sid:
+                left_s = float(session.expiry_s)
+                self.journal.set_session(session.sid, session.version, session.expiry_s, left_s)
         else:
-            self.routing.forget(session)
-            self.totals.add(session)
-        will, connection.will = connection.will, None
-        if will is not None:
-            take_will(connection, will, judge(self, connection, will.topic))
+            self.sessions.drop(session)
+        self.wills.ended(connection, is_session_over=not session.is_kept)
         if connection.principal.kind in MESH_KINDS:
             for observer in self._observers:
                 observer.closed(connection, reason)
 
     def violated(self, connection: Connection, error: MalformedFrameError) -> None:
-        """Close a connection that broke the protocol."""
+        """Close a connection that broke the protocol; an MQTT 5 client is told how."""
         self.malformed += 1
         log.warning(
             "protocol violation",
             extra={"peer": connection.peer, "what": error.text, "code": error.code},
         )
-        connection.end(error.text)
+        code = error.reason if isinstance(error, reasons.ProtocolViolation) else 0
+        connection.end(error.text, code or reasons.MALFORMED_PACKET)
+
+    def connect_refused(self, connection: Connection, reason: str) -> None:
+        """Count a CONNECT that was answered with a refusal."""
+        del connection, reason
+        self.connects_refused += 1
 
     def park(self, connection: Connection, key: str) -> None:
         """Hold a connection's input at the packet at hand."""
@@ -288,11 +315,11 @@ class Broker:
 
     def judge_again(self, session: MqttSession) -> None:
         """Judge a kept session's filters by what its owner may do today."""
-        judge_again(self.routing, session)
+        self.sessions.judge_again(session)
 
     def before_replay(self, pattern: str) -> None:
         """Make `$SYS` values current before somebody reads them."""
-        self._sys.before_replay(pattern)
+        self.sys.before_replay(pattern)
 
 
 def _log_dropped(connection: Connection, session: MqttSession) -> None:

@@ -36,7 +36,7 @@ def stats_of(broker: "Broker") -> dict[str, float]:
         "messages_out": totals.sent + sum(s.sent for s in every),
         "bytes_in": broker.bytes_in,
         "dropped": totals.dropped + sum(s.dropped for s in every),
-        "queued": sum(len(s.queue) for s in every),
+        "queued": sum(s.queued for s in every),
         "refused": broker.refusals.total,
         "retained": len(broker.routing.retained),
         "retained_bytes": broker.routing.retained.bytes,

@@ -1,37 +1,57 @@
 """SUBSCRIBE and UNSUBSCRIBE: every filter judged by the table, uuid filters by the mesh, then all applied at once."""
 
-from gateway.broker.access import SubscribeAs, may_subscribe
+from gateway.broker.access import SubscribeAs, may_read, may_subscribe
 from gateway.broker.connection import Connection
-from gateway.broker.routing import Routing
+from gateway.broker.subscriptions import share_of
 from gateway.model.device import is_uuid
-from gateway.mqtt.packets import REFUSED_FILTER, ack, parse_subscribe, parse_unsubscribe, suback
+from gateway.mqtt import reasons
+from gateway.mqtt.filters import is_valid_filter
+from gateway.mqtt.journal import KeptSubscription
+from gateway.mqtt.packets import (
+    REFUSED_FILTER,
+    RETAIN_HANDLING,
+    parse_subscribe,
+    parse_unsubscribe,
+    suback,
+    unsuback,
+)
 from gateway.mqtt.ports import Granted, Wait
 from gateway.mqtt.session import MqttSession
-from gateway.mqtt.topics import CHECKED
+from gateway.mqtt.topics import AS_PUBLISHED, CHECKED, IDENTIFIER_SHIFT, NO_LOCAL
 
 MOST_FILTERS = 1024  # per session, in the trie
+KEEP_OPTIONS = 3 | NO_LOCAL | AS_PUBLISHED
+ONLY_WHEN_NEW, NEVER = 1, 2  # retain handling
 
 
 def on_subscribe(connection: Connection, data: bytes, _first: int, body: int, end: int) -> bool:
     """Handle SUBSCRIBE; nothing is applied while one of its filters waits for the mesh."""
-    number, wanted, _ = parse_subscribe(data, body, end, 4)
-    wanted = [(normal(pattern), min(qos, 1)) for pattern, qos in wanted]
+    number, wanted, identifier = parse_subscribe(data, body, end, connection.version)
+    wanted = [(normal(pattern), options) for pattern, options in wanted]
     verdicts = [may_subscribe(connection.principal, pattern) for pattern, _ in wanted]
     answers: dict[str, int] = {}
-    for (pattern, qos), verdict in zip(wanted, verdicts, strict=True):
-        if verdict is SubscribeAs.MESH and (answer := ask(connection, pattern, qos)) is not None:
+    for (pattern, options), verdict in zip(wanted, verdicts, strict=True):
+        if verdict is SubscribeAs.MESH:
+            answer = ask(connection, pattern, min(options & 3, 1))
+            if answer is None:
+                return False
             answers[pattern] = answer
-        elif verdict is SubscribeAs.MESH:
-            return False
     connection.is_expired = False
     connection.broker.waiting.answered(connection)
+    routing, session = connection.broker.routing, connection.session
+    assert session is not None, "SUBSCRIBE comes after CONNECT"
+    routing.noted = 0
     codes = bytes(
-        answers[pattern] if pattern in answers else _apply(connection, pattern, qos, verdict)
-        for (pattern, qos), verdict in zip(wanted, verdicts, strict=True)
+        answers[pattern]
+        if pattern in answers
+        else _apply(connection, pattern, options | identifier << IDENTIFIER_SHIFT, verdict)
+        for (pattern, options), verdict in zip(wanted, verdicts, strict=True)
     )
-    if connection.session is not None:
-        connection.session.answer(suback(number, codes))
-        connection.session.pump()  # retained messages follow their SUBACK
+    if connection.version < 5:
+        codes = bytes(min(code, REFUSED_FILTER) for code in codes)
+    connection.acknowledge(suback(number, codes, connection.version), 0, routing.noted, 0)
+    if not session.acks and session.pump():  # retained messages follow their SUBACK
+        routing.held.add(session)
     return True
 
 
@@ -50,51 +70,79 @@ def ask(connection: Connection, pattern: str, qos: int) -> int | None:
             broker.park(connection, answer.key)
             return None
         answer = Granted(REFUSED_FILTER)
+    session = connection.session
     if answer.qos == REFUSED_FILTER:
         broker.refused(connection, pattern, "subscription refused by the mesh")
-    elif connection.session is not None:
-        connection.session.claimed[pattern] = qos
+        return reasons.NOT_AUTHORIZED
+    if session is not None:
+        session.claimed = session.claimed or {}
+        session.claimed[pattern] = qos
+        if session.sid:
+            broker.journal.subscribe(session.sid, KeptSubscription(pattern, qos))
     return answer.qos
 
 
-def _apply(connection: Connection, pattern: str, qos: int, verdict: SubscribeAs) -> int:
+def _apply(connection: Connection, pattern: str, wanted: int, verdict: SubscribeAs) -> int:
     broker, session = connection.broker, connection.session
+    assert session is not None
     if verdict is SubscribeAs.PUSHED:
         return 0
-    if session is None or verdict is SubscribeAs.REFUSED:
+    if verdict is SubscribeAs.REFUSED:
         broker.refused(connection, pattern, "subscription refused")
-        return REFUSED_FILTER
-    if len(session.subscriptions) >= MOST_FILTERS and pattern not in session.subscriptions:
+        shared = share_of(pattern)
+        is_valid = is_valid_filter(shared[1] if shared else pattern)
+        return reasons.NOT_AUTHORIZED if is_valid else reasons.TOPIC_FILTER_INVALID
+    is_new = pattern not in session.subscriptions
+    if is_new and len(session.subscriptions) >= MOST_FILTERS:
         broker.refused(connection, pattern, "too many subscriptions")
-        return REFUSED_FILTER
+        return reasons.QUOTA_EXCEEDED
     broker.before_replay(pattern)
-    broker.routing.subscribe(session, pattern, qos, checked=verdict is SubscribeAs.CHECKED)
-    return qos
+    mark = wanted & ~(0xFF & ~KEEP_OPTIONS)
+    if verdict is SubscribeAs.CHECKED:
+        mark |= CHECKED
+    routing = broker.routing
+    routing.noted = max(routing.noted, routing.subscriptions.add(session, pattern, mark))
+    handling = (wanted & RETAIN_HANDLING) >> 4
+    if not (handling == NEVER or (handling == ONLY_WHEN_NEW and not is_new)):
+        _line_up(connection, pattern, mark)
+    return mark & 3
+
+
+def _line_up(connection: Connection, pattern: str, mark: int) -> None:
+    """Line up the retained messages that a new subscription may see; shared ones see none (MQTT 5, 4.8.2)."""
+    routing, session = connection.broker.routing, connection.session
+    assert session is not None
+    if share_of(pattern) is not None:
+        return
+    topics = routing.retained.topics(pattern)
+    if mark & CHECKED:
+        topics = [topic for topic in topics if may_read(session.principal, topic)]
+    if topics:
+        session.replays = session.replays or []
+        identifiers = routing.subscriptions.identifiers(mark)
+        session.replays.append(routing.retained.replay(topics, mark & 3, identifiers, routing.now))
 
 
 def on_unsubscribe(connection: Connection, data: bytes, _first: int, body: int, end: int) -> bool:
     """Handle UNSUBSCRIBE; unknown filters are acknowledged too."""
-    number, filters = parse_unsubscribe(data, body, end, 4)
-    broker, session = connection.broker, connection.session
-    if session is None:
-        return True
+    number, filters = parse_unsubscribe(data, body, end, connection.version)
+    session = connection.session
+    assert session is not None, "UNSUBSCRIBE comes after CONNECT"
+    group = 0
+    codes = bytearray()
     for pattern in map(normal, filters):
-        if session.claimed.pop(pattern, None) is None:
-            broker.routing.unsubscribe(session, pattern)
-        elif broker.claims.uuid_unsubscribe is not None:
-            broker.claims.uuid_unsubscribe(connection, pattern)
-    session.answer(ack(0xB0, number))
+        waits = _remove(connection, session, pattern)
+        group = max(group, waits or 0)
+        codes.append(0 if waits is not None else reasons.NO_SUBSCRIPTION_EXISTED)
+    answer = unsuback(number, bytes(codes), connection.version)
+    connection.acknowledge(answer, 0, group, 0)
     return True
 
 
-def judge_again(routing: Routing, session: MqttSession) -> None:
-    """Judge the filters of a kept session by what its owner may do today."""
-    for pattern in list(session.subscriptions):
-        qos = routing.trie.mark(pattern, session) & 3
-        verdict = may_subscribe(session.principal, pattern)
-        if verdict is SubscribeAs.OPEN or verdict is SubscribeAs.CHECKED:
-            mark = qos | CHECKED if verdict is SubscribeAs.CHECKED else qos
-            routing.trie.add(pattern, session, mark)
-            routing.cache.invalidate(pattern)
-        else:
-            routing.unsubscribe(session, pattern)
+def _remove(connection: Connection, session: MqttSession, pattern: str) -> int | None:
+    broker = connection.broker
+    if session.claimed and session.claimed.pop(pattern, None) is not None:
+        if broker.claims.uuid_unsubscribe is not None:
+            broker.claims.uuid_unsubscribe(connection, pattern)
+        return broker.journal.unsubscribe(session.sid, pattern) if session.sid else 0
+    return broker.routing.subscriptions.remove(session, pattern)

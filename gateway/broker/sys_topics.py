@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from gateway.mqtt.message import Message
+
 if TYPE_CHECKING:
     from gateway.broker.server import Broker
 
@@ -30,7 +32,7 @@ class SysTopics:
         """Refresh the retained values for a new subscriber."""
         if pattern.startswith("$SYS"):
             for topic, value in self._values(self._broker.now()):
-                self._broker.routing.retain(topic, value.encode(), 0)
+                self._broker.routing.retained.put(Message(topic, topic.encode(), value.encode()))
 
     def _values(self, now: float) -> list[tuple[str, str]]:
         stats = self._broker.stats()

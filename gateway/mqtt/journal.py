@@ -52,7 +52,9 @@ class KeptSession:
     left_s: float  # what is left of that
     subscriptions: list[KeptSubscription] = field(default_factory=list)
     deliveries: list[KeptDelivery] = field(default_factory=list)
-    received: list[int] = field(default_factory=list)  # QoS 2 packet ids from the client, not released
+    received: list[int] = field(
+        default_factory=list
+    )  # QoS 2 packet ids from the client, not released
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,17 @@ class Message:
     and without the message expiry interval, which is counted down to `expires_at` on the broker's clock (s).
     """
 
-    __slots__ = ("expires_at", "origin", "payload", "properties", "qos", "raw", "retain", "topic")
+    __slots__ = (
+        "expires_at",
+        "head",
+        "origin",
+        "payload",
+        "properties",
+        "qos",
+        "raw",
+        "retain",
+        "topic",
+    )
 
     def __init__(  # noqa: PLR0913 - the fields of one record; a dict or a builder would cost per message
         self,
@@ -38,6 +48,7 @@ class Message:
         self.properties = properties
         self.expires_at = expires_at
         self.origin = origin
+        self.head = b""  # of a QoS 1 packet of MQTT 3, once somebody needed it
 
 
 Outgoing = tuple[Message, int, bytes]

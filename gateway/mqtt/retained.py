@@ -1,7 +1,8 @@
 """The last retained message of each topic; full, it keeps what it has and refuses what is new."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from gateway.mqtt.message import RETAIN_FLAG, Message, Outgoing
 from gateway.mqtt.topics import TopicTree
 
 RETAINED_COUNT = 10_000
@@ -15,44 +16,64 @@ class RetainedStore:
         self.max_count = max_count
         self.max_bytes = max_bytes
         self.bytes = 0
-        self._messages: dict[str, tuple[bytes, int]] = {}
+        self._messages: dict[str, Message] = {}
         self._tree: TopicTree[str] = TopicTree()
 
     def __len__(self) -> int:
         return len(self._messages)
 
-    def put(self, topic: str, payload: bytes, qos: int) -> bool:
+    def put(self, message: Message) -> bool:
         """Keep a message (an empty one clears); False when the store is full."""
+        topic = message.topic
         old = self._messages.get(topic)
-        freed = len(topic) + len(old[0]) if old else 0
-        if not payload:
+        freed = _size(old) if old else 0
+        if not message.payload:
             if old is not None:
                 del self._messages[topic]
                 self._tree.pop(topic)
                 self.bytes -= freed
             return True
-        size = len(topic) + len(payload)
+        size = _size(message)
         if self.bytes - freed + size > self.max_bytes:
             return False
         if old is None:
             if len(self._messages) >= self.max_count:
                 return False
             self._tree.put(topic, topic)
-        self._messages[topic] = (payload, qos)
+        self._messages[topic] = message
         self.bytes += size - freed
         return True
 
-    def get(self, topic: str) -> tuple[bytes, int] | None:
-        """Return (payload, QoS) of a topic."""
+    def get(self, topic: str) -> Message | None:
+        """Return the message of a topic."""
         return self._messages.get(topic)
+
+    def all(self) -> Iterator[Message]:
+        """Yield every message."""
+        yield from list(self._messages.values())
 
     def topics(self, pattern: str) -> list[str]:
         """Return the topics with a retained message that a filter matches."""
         return self._tree.matching(pattern)
 
-    def replay(self, topics: list[str], granted: int) -> Iterator[tuple[bytes, bytes, int]]:
-        """Yield retained messages as they are when their turn comes."""
+    def replay(
+        self, topics: list[str], granted: int, identifiers: bytes, now: Callable[[], float]
+    ) -> Iterator[Outgoing]:
+        """Yield retained messages as they are when their turn comes; what has expired is not sent."""
         for topic in topics:
             message = self._messages.get(topic)
-            if message is not None:
-                yield topic.encode(), message[0], min(message[1], granted)
+            if message is None or (message.expires_at is not None and message.expires_at <= now()):
+                continue
+            yield message, min(message.qos, granted) | RETAIN_FLAG, identifiers
+
+    def expired(self, now: float) -> list[str]:
+        """Return the topics whose message has outlived itself."""
+        return [
+            topic
+            for topic, message in self._messages.items()
+            if message.expires_at is not None and message.expires_at <= now
+        ]
+
+
+def _size(message: Message) -> int:
+    return len(message.raw) + len(message.payload) + len(message.properties)

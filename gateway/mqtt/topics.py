@@ -1,4 +1,4 @@
-"""Who gets a topic: the subscription trie, and the cache that spares a look-up in it.
+"""Who gets a topic: the subscription trie, shared subscriptions, and the cache that spares a look-up.
 
 A cache entry is dropped only when a filter that matches it comes or goes; a tree of the cached topics finds them
 without looking at the others.
@@ -11,7 +11,9 @@ from gateway.mqtt.filters import levels_of
 from gateway.mqtt.ports import PublishHandler
 from gateway.mqtt.session import MqttSession
 
-CHECKED = 4  # added to a granted QoS: ask the access table when an entry is built
+NO_LOCAL, AS_PUBLISHED = 4, 8  # options of a subscription, as on the wire (MQTT 5, 3.8.3.1)
+CHECKED = 64  # in a mark: ask the access table when an entry is built
+IDENTIFIER_SHIFT = 8  # a mark holds the subscription identifier above its options
 CACHED_TOPICS = 8192  # ~1 kB each; beyond it the cache starts anew
 
 V = TypeVar("V")
@@ -27,7 +29,40 @@ class LocalSubscriber:
         self.callback = callback
 
 
-Subscriber = MqttSession | LocalSubscriber
+class SharedGroup:
+    """Sessions that share one subscription: each message goes to one of them (MQTT 5, 4.8.2).
+
+    They take turns; whoever is connected and keeps up goes before those who are not, so that one dead member
+    does not swallow its share while others could work.
+    """
+
+    __slots__ = ("_turn", "members", "name", "pattern")
+
+    def __init__(self, name: str, pattern: str) -> None:
+        """Begin empty."""
+        self.name = name
+        self.pattern = pattern
+        self.members: dict[MqttSession, int] = {}
+        self._turn = 0
+
+    def choose(self, may: Callable[[MqttSession, int], bool]) -> tuple[MqttSession, int] | None:
+        """Return the next member and its mark; `may` says who can take this message."""
+        members = list(self.members.items())
+        away: tuple[MqttSession, int] | None = None
+        for step in range(len(members)):
+            session, mark = members[(self._turn + step) % len(members)]
+            if not may(session, mark):
+                continue
+            if not session.is_behind and session.unfinished < session.window:
+                self._turn = (self._turn + step + 1) % len(members)
+                return session, mark
+            if away is None or (away[0].write is None and session.write is not None):
+                away = (session, mark)
+        self._turn += 1
+        return away
+
+
+Subscriber = MqttSession | LocalSubscriber | SharedGroup
 
 
 class _Node(Generic[V]):
@@ -107,7 +142,7 @@ def _prune(path: list[_Node[V]], levels: list[str]) -> None:
 
 
 Marks = dict[Subscriber, int]
-"""Who subscribed with one filter -> granted QoS, plus CHECKED."""
+"""Who subscribed with one filter -> QoS and options, CHECKED, identifier << IDENTIFIER_SHIFT."""
 
 
 class SubscriptionTrie:
@@ -186,18 +221,26 @@ class SubscriptionTrie:
         return found
 
 
+Receiver = tuple[MqttSession, int, bytes]
+"""(who, QoS and options, subscription identifiers as encoded properties)."""
+
+
 class Entry:
     """All that a PUBLISH to one topic needs to know.
 
-    `receivers` is None once the entry is stale.  `refusal` and `handler` depend on who publishes, so entries that
+    `receivers` is None once the entry is stale.  `plain3` and `plain5` are set where a QoS 0 packet of that
+    dialect can be handed on byte for byte.  `refusal` and `handler` depend on who publishes, so entries that
     have one belong to a single connection; the others are shared.
     """
 
     __slots__ = (
         "callbacks",
+        "groups",
         "handler",
         "is_mesh",
         "may_retain",
+        "plain3",
+        "plain5",
         "raw",
         "receivers",
         "refusal",
@@ -207,19 +250,45 @@ class Entry:
     def __init__(
         self,
         topic: str,
-        receivers: list[tuple[MqttSession, int]],
+        receivers: list[Receiver],
         callbacks: tuple[LocalCallback, ...] = (),
+        groups: tuple[SharedGroup, ...] = (),
         *,
         may_retain: bool = True,
     ) -> None:
         self.topic = topic
         self.raw = topic.encode()
-        self.receivers: list[tuple[MqttSession, int]] | None = receivers
+        self.receivers: list[Receiver] | None = receivers
         self.callbacks = callbacks
+        self.groups = groups
         self.may_retain = may_retain
         self.handler: PublishHandler | None = None
         self.is_mesh = False  # rows 1-5: never routed, whatever the handler says
         self.refusal: str | None = None
+        self.plain3: list[MqttSession] | None = None
+        self.plain5: list[MqttSession] | None = None
+
+    def find_plain(self) -> None:
+        """Note to whom a packet can go as it came."""
+        assert self.receivers is not None
+        if self.callbacks or self.groups:
+            return
+        if all(session.version < 5 for session, _, _ in self.receivers):
+            self.plain3 = [session for session, _, _ in self.receivers]
+        if all(_takes_as_is(receiver) for receiver in self.receivers):
+            self.plain5 = [session for session, _, _ in self.receivers]
+
+    def spoil(self) -> None:
+        """Mark it stale."""
+        self.receivers = self.plain3 = self.plain5 = None
+
+
+def _takes_as_is(receiver: Receiver) -> bool:
+    session, options, identifiers = receiver
+    is_simple = not options & NO_LOCAL and not identifiers
+    return (
+        is_simple and session.version == 5 and not session.most_bytes and not session.most_aliases
+    )
 
 
 class TopicCache:
@@ -248,13 +317,13 @@ class TopicCache:
     def invalidate(self, pattern: str) -> None:
         """Forget the entries that a filter matches."""
         for entry in self._tree.matching(pattern):
-            entry.receivers = None
+            entry.spoil()
             del self._entries[entry.topic]
             self._tree.pop(entry.topic)
 
     def clear(self) -> None:
         """Forget everything."""
         for entry in self._entries.values():
-            entry.receivers = None
+            entry.spoil()
         self._entries.clear()
         self._tree = TopicTree()

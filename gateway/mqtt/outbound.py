@@ -1,0 +1,326 @@
+"""What one client must still be sent: the packets in flight, those that wait, and their encoding.
+
+Bytes go to `out`; whoever owns the connection empties it (once per loop tick) after `wake` was called.  A client
+without a connection, or whose connection takes no more, is *behind*: QoS 0 is dropped, QoS 1 and 2 queued.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from gateway.mqtt.encoding import encoded, head3
+from gateway.mqtt.journal import Journal
+from gateway.mqtt.message import QOS_BITS, Outgoing
+from gateway.mqtt.queues import DropPolicy, QueueBounds
+
+SEND_WINDOW = 100  # sent and not acknowledged; mosquitto's 20 halves the speed over a WAN
+ALIASES_OUT = (
+    32  # topics shortened per connection, first come: more would cost more memory than it saves
+)
+SENT_BEFORE = -1  # in place of a journal number: durable, and to be marked as a duplicate
+REPLAY_BYTES = 256 << 10  # retained messages sent per turn; the rest follows once these are written
+
+Replay = Iterator[Outgoing]
+"""Retained messages still to be sent, read from the store when their turn comes."""
+
+
+class Host(Protocol):
+    """What all sessions of a broker share."""
+
+    journal: Journal
+    bounds: QueueBounds
+    now: Callable[[], float]
+
+    def wake(self, session: "Outbound") -> None:
+        """Have its output written soon."""
+        ...
+
+
+class Outbound:
+    """The way to one client; `sid` > 0: the journal keeps what it gets at QoS 1 and 2."""
+
+    __slots__ = (
+        "_next_id",
+        "aliases",
+        "dropped",
+        "host",
+        "inflight",
+        "is_behind",
+        "is_dirty",
+        "most_aliases",
+        "most_bytes",
+        "out",
+        "queued_bytes",
+        "released",
+        "replays",
+        "sent",
+        "sid",
+        "unsent",
+        "version",
+        "window",
+        "write",
+    )
+
+    def __init__(self, host: Host) -> None:
+        """Begin without a connection: behind until `attached`."""
+        self.host = host
+        self.version = 4
+        self.sid = 0  # in the journal; 0: not there
+        self.out: list[bytes] = []
+        self.is_dirty = False
+        self.is_behind = True
+        self.write: Callable[[bytes], None] | None = None  # the connection's, while there is one
+        self.window = SEND_WINDOW
+        self.most_bytes = 0  # largest packet the client takes; 0: any
+        self.most_aliases = 0
+        self.aliases: dict[bytes, int] | None = None  # topic -> alias, towards the client
+        self.inflight: dict[int, Outgoing] = {}  # packet id -> sent, not acknowledged
+        self.unsent: deque[tuple[int, int, Outgoing]] | None = (
+            None  # (packet id, journal number, …)
+        )
+        self.queued_bytes = 0
+        self.released: set[int] | None = None  # QoS 2: PUBREC came, PUBCOMP did not
+        self.replays: list[Replay] | None = None
+        self.sent = 0
+        self.dropped = 0
+        self._next_id = 0
+
+    @property
+    def queued(self) -> int:
+        """Return how many messages wait to be sent."""
+        return len(self.unsent) if self.unsent else 0
+
+    @property
+    def unfinished(self) -> int:
+        """Return how many messages the client has not finished."""
+        return len(self.inflight) + (len(self.released) if self.released else 0)
+
+    # ---- towards the client ----
+
+    def send0(self, packet: bytes) -> bool:
+        """Send a whole QoS 0 packet; False when the client is behind and it was dropped."""
+        if self.is_behind or not packet:
+            self.dropped += 1
+            return False
+        self.out.append(packet)
+        self.sent += 1
+        if not self.is_dirty:
+            self.host.wake(self)
+        return True
+
+    def send_plain(self, outgoing: Outgoing) -> bool:
+        """Send a QoS 0 message in the client's own dialect."""
+        if self.is_behind:
+            self.dropped += 1
+            return False
+        return self.send0(self.packet(outgoing, b"", is_dup=False))
+
+    def send(self, outgoing: Outgoing) -> bool:
+        """Send or queue a QoS 1 or 2 message that the journal need not hold; False when it was dropped."""
+        if self.is_behind or self.unsent or self.unfinished >= self.window:
+            return self._queue(self.next_id(), 0, outgoing)
+        self._transmit(self.next_id(), outgoing, is_dup=False)
+        return True
+
+    def enqueue(self, outgoing: Outgoing, number: int) -> int:
+        """Queue a message that group `number` of the journal will hold; return its packet id, 0 when dropped."""
+        packet_id = self.next_id()
+        return packet_id if self._queue(packet_id, number, outgoing) else 0
+
+    def answer(self, packet: bytes) -> None:
+        """Send a protocol answer; never dropped, bounded by what the client asked."""
+        self.out.append(packet)
+        if not self.is_dirty:
+            self.host.wake(self)
+
+    def next_id(self) -> int:
+        """Return a packet id that nothing unfinished uses."""
+        number = self._next_id % 65535 + 1
+        while number in self.inflight or (self.released and number in self.released):
+            number = number % 65535 + 1
+        self._next_id = number
+        return number
+
+    def _queue(self, packet_id: int, number: int, outgoing: Outgoing) -> bool:
+        """Add to what waits, at the cost of older messages if that is the policy; False: it was dropped."""
+        bounds = self.host.bounds
+        size = size_of(outgoing)
+        if self.unsent is None:
+            self.unsent = deque()  # 600 bytes that most clients never need
+        while (
+            len(self.unsent) >= bounds.count
+            or self.queued_bytes + size > bounds.bytes
+            or bounds.used_bytes + size > bounds.all_bytes
+        ):
+            self.dropped += 1
+            if bounds.policy is DropPolicy.NEWEST or not self.unsent:
+                return False
+            self._drop_oldest()
+        self.unsent.append((packet_id, number, outgoing))
+        self.queued_bytes += size
+        bounds.used_bytes += size
+        return True
+
+    def _drop_oldest(self) -> None:
+        packet_id, _, _ = self._take_unsent()
+        if self.sid:
+            self.host.journal.finish(self.sid, packet_id)
+
+    def _take_unsent(self) -> tuple[int, int, Outgoing]:
+        assert self.unsent is not None
+        item = self.unsent.popleft()
+        size = size_of(item[2])
+        self.queued_bytes -= size
+        self.host.bounds.used_bytes -= size
+        return item
+
+    def _transmit(self, packet_id: int, outgoing: Outgoing, *, is_dup: bool) -> None:
+        message, flags, _ = outgoing
+        number = packet_id.to_bytes(2, "big")
+        if self.version < 5 and flags == 1 and not is_dup:
+            self.out += (message.head or head3(message), number, message.payload)
+        elif packet := self.packet(outgoing, number, is_dup=is_dup):
+            self.out.append(packet)
+        else:  # larger than the client takes: as if it had been delivered (MQTT-3.1.2-25)
+            self.dropped += 1
+            if self.sid:
+                self.host.journal.finish(self.sid, packet_id)
+            return
+        self.inflight[packet_id] = outgoing
+        self.sent += 1
+        if not self.is_dirty:
+            self.host.wake(self)
+
+    def packet(self, outgoing: Outgoing, number: bytes, *, is_dup: bool) -> bytes:
+        """Return the packet, b"" when the client does not take one of its size."""
+        if self.version < 5:
+            return encoded(outgoing, self.version, number, is_dup=is_dup)
+        raw = outgoing[0].raw
+        alias, is_known = self._alias(raw) if self.most_aliases else (0, False)
+        packet = encoded(
+            outgoing,
+            5,
+            number,
+            now=self.host.now() if outgoing[0].expires_at is not None else 0.0,
+            is_dup=is_dup,
+            alias=alias,
+            is_alias_known=is_known,
+        )
+        if 0 < self.most_bytes < len(packet):
+            if alias and not is_known and self.aliases is not None:
+                del self.aliases[raw]  # the client never hears of it
+            return b""
+        return packet
+
+    def _alias(self, raw: bytes) -> tuple[int, bool]:
+        known = self.aliases
+        if known is None:
+            known = self.aliases = {}
+        alias = known.get(raw)
+        if alias is not None:
+            return alias, True
+        if len(known) >= self.most_aliases:
+            return 0, False
+        known[raw] = alias = len(known) + 1
+        return alias, False
+
+    # ---- answers of the client ----
+
+    def acknowledged(self, packet_id: int) -> None:
+        """Handle PUBACK; unknown ids are ignored, they may stem from an earlier connection."""
+        outgoing = self.inflight.get(packet_id)
+        if outgoing is not None and outgoing[1] & QOS_BITS == 1:
+            self._finish(packet_id)
+
+    def taken(self, packet_id: int, *, is_refused: bool = False) -> int | None:
+        """Handle PUBREC; return the group to wait for before PUBREL, None when no PUBREL is due."""
+        outgoing = self.inflight.get(packet_id)
+        if outgoing is not None and outgoing[1] & QOS_BITS == 2:
+            if is_refused:  # MQTT-4.3.3: an error ends the exchange
+                self._finish(packet_id)
+                return None
+            del self.inflight[packet_id]
+            if self.released is None:
+                self.released = set()
+            self.released.add(packet_id)
+            return self.host.journal.release(self.sid, packet_id) if self.sid else 0
+        return None if is_refused else 0
+
+    def is_released(self, packet_id: int) -> bool:
+        """Return whether a PUBREL is owed or was sent for this id."""
+        return bool(self.released) and packet_id in (self.released or ())
+
+    def completed(self, packet_id: int) -> bool:
+        """Handle PUBCOMP; False for an id that nothing is known of."""
+        if not self.released or packet_id not in self.released:
+            return False
+        self.released.discard(packet_id)
+        self._finished(packet_id)
+        return True
+
+    def _finish(self, packet_id: int) -> None:
+        del self.inflight[packet_id]
+        self._finished(packet_id)
+
+    def _finished(self, packet_id: int) -> None:
+        if self.sid:
+            self.host.journal.finish(self.sid, packet_id)
+        if self.unsent:
+            self.pump()
+
+    def pump(self) -> bool:
+        """Send what waits (retained messages, then the queue) as far as window, disk and connection allow.
+
+        Returns whether something waits for the disk.
+        """
+        if self.replays:
+            self._replay()
+        unsent = self.unsent
+        through = self.host.journal.through
+        while unsent and not self.is_behind and self.unfinished < self.window:
+            if unsent[0][1] > through:
+                return True
+            packet_id, number, outgoing = self._take_unsent()
+            expires_at = outgoing[0].expires_at
+            if expires_at is not None and expires_at <= self.host.now():
+                if self.sid:
+                    self.host.journal.finish(self.sid, packet_id)
+                continue
+            self._transmit(packet_id, outgoing, is_dup=number == SENT_BEFORE)
+        return bool(unsent) and unsent is not None and unsent[0][1] > through
+
+    def _replay(self) -> None:
+        room = REPLAY_BYTES
+        replays = self.replays
+        while replays and room > 0 and not self.is_behind:
+            outgoing = next(replays[0], None)
+            if outgoing is None:
+                del replays[0]
+                continue
+            room -= size_of(outgoing) + 8
+            if not outgoing[1] & QOS_BITS:
+                self.send_plain(outgoing)
+            elif self.sid:
+                journal = self.host.journal
+                if packet_id := self.enqueue(outgoing, journal.number):
+                    journal.enqueue(outgoing[0], ((self.sid, packet_id, *outgoing[1:]),))
+            else:
+                self.send(outgoing)
+
+    def flush(self) -> None:
+        """Write everything in `out` at once; called by the owner, once per loop tick."""
+        self.is_dirty = False
+        out = self.out
+        if not out or self.write is None:
+            return
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        self.write(data)
+        if self.replays:
+            self.pump()
+
+
+def size_of(outgoing: Outgoing) -> int:
+    """Return what a waiting message counts against the bounds, in bytes."""
+    message = outgoing[0]
+    return len(message.raw) + len(message.payload) + len(message.properties)
