@@ -26,6 +26,8 @@ INSTALL = ("tests/e2e/test_install*.py",)
 
 PARTS = {
     "unit": Part(("tests/unit/**/test_*.py", "tests/contract/**/test_*.py"), workers=2),
+    "conformance": Part(("tests/conformance/**/test_*.py",), workers=2),
+    "fuzz": Part(("tests/fuzz/**/test_*.py",), workers=2),
     "fault": Part(("tests/fault/**/test_*.py",), workers=2),
     "clients": Part(("tests/clients/**/test_*.py",)),
     "docs": Part(("tests/docs/**/test_*.py",), workers=2),
