@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import BadTokenError, GatewayError, ParentUnreachableError
-from gateway.uplink.certificate import fingerprint
+from gateway.uplink.certificate import fingerprint, key_pin
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -246,10 +246,12 @@ async def _secured(sock: socket.socket, dial: Dial) -> ssl.SSLSocket:
 
 
 def _check(secured: ssl.SSLSocket, dial: Dial) -> None:
-    shown = fingerprint(secured.getpeercert(binary_form=True) or b"")
-    if shown != dial.fingerprint:
+    der = secured.getpeercert(binary_form=True) or b""
+    shown = key_pin(der)
+    # Parents of before the CA were agreed on by their whole certificate, newer ones by its key.
+    if dial.fingerprint not in (shown, fingerprint(der)):
         raise GatewayError(
-            f"the parent at {dial.text} shows another certificate ({shown[:16]}...)",
+            f"the parent at {dial.text} shows another certificate (key {shown[:16]}...)",
             code="GW-1607",
             hint="if the parent was set up anew, join again with a new line; if not, somebody is in between",
         )
