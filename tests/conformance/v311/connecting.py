@@ -144,7 +144,7 @@ table.closes(
 
 @table("3.1.2-2", "a protocol level that is not spoken is answered with code 1, then closed")
 async def _(scene: Scene) -> None:
-    for level in (0, 1, 2, 6, 127, 0x83, 0x84):
+    for level in (0, 1, 2, 3, 0x83, 0x84):  # from 5 on, MQTT 5 says what happens
         client = await scene.socket()
         client.send(raw.connect(level=level))
         await client.expect(CONNACK, code=1, is_present=False)
@@ -554,7 +554,7 @@ async def _(scene: Scene) -> None:
 
 @table("3.2.2-5", "a refusal is followed by the end of the connection")
 async def _(scene: Scene) -> None:
-    for wrong in ({"password": b"wrong"}, {"user": None}, {"user": "nobody"}, {"level": 9}):
+    for wrong in ({"password": b"wrong"}, {"user": None}, {"user": "nobody"}, {"level": 2}):
         client = await scene.socket()
         client.send(raw.connect("c", **wrong))
         assert (await client.expect(CONNACK)).code
