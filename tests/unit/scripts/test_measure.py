@@ -47,6 +47,29 @@ def test_the_numbers_are_a_table_and_one_flat_object(folder: Path, capsys: pytes
     assert [line.split() for line in capsys.readouterr().out.splitlines()[:2]] == [["cost_s", "0.50"], ["is_quick", "1.00"]]  # fmt: skip
 
 
+def test_a_measurement_may_have_options_and_a_table_of_its_own(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    class Measurement:
+        @staticmethod
+        def add_options(parser):
+            parser.add_argument("--only")
+
+        @staticmethod
+        def run(*, quick: bool, only: str | None) -> dict[str, float | str]:
+            return {"only": only or "everything"}
+
+        @staticmethod
+        def table(metrics) -> str:
+            return f"measured {metrics['only']}"
+
+    monkeypatch.setattr(_measure.importlib, "import_module", lambda name: Measurement)
+    assert _measure.main(["_bench", "nothing", "--only", "this"]) == 0
+    assert capsys.readouterr().out.startswith("measured this\n")
+
+
+def test_a_figure_may_be_the_word_why_there_is_none() -> None:
+    assert _measure.table({"cost_s": "void"}).split() == ["cost_s", "void"]
+
+
 @pytest.mark.parametrize("kind", ["_bench", "_soak"])
 def test_every_measurement_says_what_it_measures(kind: str) -> None:
     names = _measure.names_in(_measure.SCRIPTS / kind)
