@@ -4,7 +4,6 @@ import os
 import time
 from pathlib import Path
 
-
 from scripts._bench._broker import cost
 
 
