@@ -10,6 +10,7 @@ from gateway.store.committer import Committer
 from gateway.store.downlog import SqliteDownLog
 from gateway.store.identities import SqliteIdentities
 from gateway.store.inbox import SqliteInbox
+from gateway.store.mqtt_journal import JournalLimits, SqliteJournal
 from gateway.store.ranges import SqliteRanges
 from gateway.store.registry_sqlite import SqliteDevices, SqliteTokens
 from gateway.store.spool import SpoolLimits, SqliteSpool
@@ -31,6 +32,7 @@ class Stores:
     inbox: SqliteInbox
     ranges: SqliteRanges
     downlog: SqliteDownLog
+    journal: SqliteJournal
 
 
 async def open_stores(
@@ -40,7 +42,10 @@ async def open_stores(
     node: DeviceUuid,
     limits: SpoolLimits,
 ) -> Stores:
-    """Open both databases; raises StoreError that says what to mend. `stack` closes them."""
+    """Open both databases; raises StoreError that says what to mend. `stack` closes them.
+
+    The journal is to be loaded before the broker listens.
+    """
     state = Committer(state_dir / "state.db", "state")
     log = Committer(state_dir / "log.db", "log", page_size=LOG_PAGE_BYTES, auto_vacuum=True)
     for committer in (state, log):
@@ -62,4 +67,11 @@ async def open_stores(
         SqliteInbox(log, spool),
         SqliteRanges(log, clock=clock),
         SqliteDownLog(log, clock=clock),
+        SqliteJournal(
+            log,
+            clock=clock,
+            limits=JournalLimits(
+                ack_delay_s=limits.ack_delay_s, loss_window_s=limits.loss_window_s
+            ),
+        ),
     )
