@@ -20,6 +20,7 @@ def user_changed(broker: "Broker", name: str, principal: Principal | None, reaso
         connection.principal = now
         if connection.session is not None:
             connection.session.principal = now
+    broker.wills.owner_changed(now)
     broker.access_changed()
     for connection in live:
         broker.kick(connection, reason)

@@ -49,6 +49,9 @@ def on_connect(connection: Connection, data: bytes, _first: int, body: int, end:
         refuse(connection, asked, "MQTT version" if asked == BAD_VERSION else "empty client id")
         return True
     connection.version = asked.version
+    # Who it says it is, for those who are told of a refusal; it may do nothing by it.
+    connection.principal = Principal(PrincipalKind.USER, asked.username or "")
+    connection.client_id = asked.client_id
     if (reason := _refusal(connection, asked)) is not None:
         refuse(connection, *reason)
         return True

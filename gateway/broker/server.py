@@ -22,6 +22,7 @@ from gateway.broker.stats import Totals, stats_of
 from gateway.broker.subscribing import on_subscribe, on_unsubscribe
 from gateway.broker.sweeping import Sweep
 from gateway.broker.sys_topics import SysTopics
+from gateway.broker.tracing import Tracing
 from gateway.broker.waiting import Waiting
 from gateway.broker.wills import Wills
 from gateway.errors import MalformedFrameError
@@ -101,6 +102,7 @@ class Broker:
         self.messages_in = self.bytes_in = 0
         self.connects_refused = self.malformed = self.taken_over = 0
         self.totals = Totals()
+        self.tracing = Tracing(HANDLERS)
         self.sys = SysTopics(self, version)
         self._observers: list[SessionObserver] = []
         self._sweep = Sweep(self)
@@ -161,7 +163,8 @@ class Broker:
 
     def refused(self, session: Session, topic: str, reason: str) -> None:
         """Count and log something the table or a claim refused."""
-        self.refusals.note(session.principal.name, topic, reason, self.now())
+        name, client_id, peer = session.principal.name, session.client_id, session.peer
+        self.refusals.note(name, topic, reason, self.now(), client_id=client_id, peer=peer)
 
     # ---- for the composition root ----
 
@@ -231,7 +234,9 @@ class Broker:
         """Make the protocol of a new socket."""
         if isinstance(entrance, str):
             entrance = Entrance(entrance)
-        return Connection(self, entrance, HANDLERS)
+        connection = Connection(self, entrance, HANDLERS)
+        self.tracing.accepted(connection)
+        return connection
 
     @property
     def is_full(self) -> bool:
@@ -242,6 +247,7 @@ class Broker:
         """Count a socket; too many of them are not even answered."""
         self.connections.add(connection)
         self.by_listener[connection.entrance.name] += 1
+        self.totals.sockets += 1
         connection.seen_at = connection.since = self.now()
         if len(self.connections) > self.limits.connections + OVERFLOW_CONNECTIONS:
             connection.end("far above the connection limit")
@@ -256,6 +262,9 @@ class Broker:
         if self.full:
             connection.hold(Hold.SHARED)
         self.wills.opened(connection)
+        self.totals.let_in(len(self.registry.live))
+        if connection.is_traced:
+            self.tracing.opened(connection)
         if connection.principal.kind in MESH_KINDS:
             for observer in self._observers:
                 observer.opened(connection)
@@ -265,6 +274,9 @@ class Broker:
         if connection in self.connections:
             self.connections.discard(connection)
             self.by_listener[connection.entrance.name] -= 1
+            self.totals.gone(connection)
+        if connection.is_traced:
+            self.tracing.ended(connection, reason)
         self.unsettled.discard(connection)
         self.waiting.forget(connection)
         session = connection.session
@@ -300,8 +312,9 @@ class Broker:
 
     def connect_refused(self, connection: Connection, reason: str) -> None:
         """Count a CONNECT that was answered with a refusal."""
-        del connection, reason
         self.connects_refused += 1
+        name, client_id = connection.principal.name, connection.client_id
+        self.refusals.connect(name, client_id, connection.peer, reason, self.now())
 
     def park(self, connection: Connection, key: str) -> None:
         """Hold a connection's input at the packet at hand."""

@@ -30,7 +30,7 @@ class Sweep:
             elif not connection.holds:
                 self._end_if_silent(connection, now - connection.seen_at)
         broker.waiting.expire(now)
-        broker.registry.expire(now)
+        broker.totals.expired += broker.registry.expire(now)
         broker.wills.tick(now)
         broker.sys.tick(now)
         if now >= self._expire_at:

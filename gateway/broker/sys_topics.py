@@ -1,14 +1,62 @@
-"""`$SYS/broker/...`: a few values, kept current only while somebody looks (row 6 of the topic rules guards them)."""
+"""`$SYS/broker/...` as mosquitto 2 names it, kept current only while somebody looks (row 6 of the topic rules guards it).
 
+The values are retained in memory and never in the journal.  Where the two brokers count differently: `messages/sent`
+counts PUBLISH packets (ours does not count acknowledgements), `heap` is the whole process, and `store/messages` are
+retained and queued messages.
+"""
+
+import resource
 from typing import TYPE_CHECKING
 
+from gateway.broker.load import Load
+from gateway.mqtt.filters import is_within_limits
 from gateway.mqtt.message import Message
+from gateway.runtime.metrics import resident_bytes
 
 if TYPE_CHECKING:
     from gateway.broker.server import Broker
 
 EVERY_S = 10.0
 PREFIX = "$SYS/broker/"
+
+COUNTED = {
+    "clients/connected": "clients",
+    "clients/active": "clients",
+    "clients/disconnected": "kept_sessions",
+    "clients/inactive": "kept_sessions",
+    "clients/maximum": "most_clients",
+    "clients/expired": "expired_sessions",
+    "messages/received": "packets_in",
+    "messages/sent": "messages_out",
+    "messages/inflight": "inflight",
+    "publish/messages/received": "messages_in",
+    "publish/messages/sent": "messages_out",
+    "publish/messages/dropped": "dropped",
+    "bytes/received": "bytes_in",
+    "bytes/sent": "bytes_out",
+    "subscriptions/count": "subscriptions",
+    "shared_subscriptions/count": "shared_subscriptions",
+    "retained messages/count": "retained",
+}
+"""Topic below the prefix -> statistic."""
+
+LOADS = {
+    "load/messages/received": "packets_in",
+    "load/messages/sent": "messages_out",
+    "load/publish/received": "messages_in",
+    "load/publish/sent": "messages_out",
+    "load/publish/dropped": "dropped",
+    "load/bytes/received": "bytes_in",
+    "load/bytes/sent": "bytes_out",
+    "load/sockets": "sockets",
+    "load/connections": "connects",
+}
+
+LEFT_OUT = {
+    "publish/bytes/received": "counting payloads apart from packets would cost on every message",
+    "publish/bytes/sent": "counting payloads apart from packets would cost on every message",
+}
+"""What mosquitto 2 has and we do not -> why."""
 
 
 class SysTopics:
@@ -19,27 +67,42 @@ class SysTopics:
         self._version = version
         self._started = broker.now()
         self._due = 0.0
+        self._load = Load(self._started)
 
     def tick(self, now: float) -> None:
         """Publish when it is time and somebody subscribed."""
         if now < self._due or not self._broker.routing.trie.has_below("$SYS"):
             return
         self._due = now + EVERY_S
-        for topic, value in self._values(now):
-            self._broker.publish(topic, value.encode(), retain=True)
+        routing = self._broker.routing
+        for message in self._messages(now):
+            routing.retained.put(message)
+            if is_within_limits(message.topic):
+                routing.route(routing.cache.get(message.topic), message)
 
     def before_replay(self, pattern: str) -> None:
         """Refresh the retained values for a new subscriber."""
         if pattern.startswith("$SYS"):
-            for topic, value in self._values(self._broker.now()):
-                self._broker.routing.retained.put(Message(topic, topic.encode(), value.encode()))
+            for message in self._messages(self._broker.now()):
+                self._broker.routing.retained.put(message)
+
+    def _messages(self, now: float) -> list[Message]:
+        topics = [(PREFIX + name, value) for name, value in self._values(now)]
+        return [Message(t, t.encode(), value.encode(), retain=True) for t, value in topics]
 
     def _values(self, now: float) -> list[tuple[str, str]]:
         stats = self._broker.stats()
+        self._load.take({topic: stats[name] for topic, name in LOADS.items()}, now)
+        stored = int(stats["retained"] + stats["queued"])
         return [
-            (f"{PREFIX}version", f"gateway {self._version}".strip()),
-            (f"{PREFIX}uptime", f"{int(now - self._started)} seconds"),
-            (f"{PREFIX}clients/connected", str(int(stats["clients"]))),
-            (f"{PREFIX}messages/received", str(int(stats["messages_in"]))),
-            (f"{PREFIX}messages/sent", str(int(stats["messages_out"]))),
+            ("version", f"gateway {self._version}".strip()),
+            ("uptime", f"{int(now - self._started)} seconds"),
+            *((topic, str(int(stats[name]))) for topic, name in COUNTED.items()),
+            ("clients/total", str(int(stats["clients"] + stats["kept_sessions"]))),
+            ("messages/stored", str(stored)),
+            ("store/messages/count", str(stored)),
+            ("store/messages/bytes", str(int(stats["retained_bytes"] + stats["queued_bytes"]))),
+            ("heap/current", str(resident_bytes())),
+            ("heap/maximum", str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)),
+            *self._load.averages(),
         ]

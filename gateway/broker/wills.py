@@ -95,6 +95,12 @@ class Wills:
         if due is not None:
             self._publish(due.session, due.message)
 
+    def owner_changed(self, principal: Principal) -> None:
+        """Judge what an identity has lined up by what it may do now."""
+        for (identity, _), due in self._due.items():
+            if identity == principal.name:
+                due.session.principal = principal
+
     def tick(self, now: float) -> None:
         """Publish what is due."""
         for key in [key for key, due in self._due.items() if due.at <= now]:

@@ -42,6 +42,7 @@ class Outbound:
     __slots__ = (
         "_next_id",
         "aliases",
+        "bytes_out",
         "dropped",
         "host",
         "inflight",
@@ -82,6 +83,7 @@ class Outbound:
         self.released: set[int] | None = None  # QoS 2: PUBREC came, PUBCOMP did not
         self.replays: list[Replay] | None = None
         self.sent = 0
+        self.bytes_out = 0
         self.dropped = 0
         self._next_id = 0
 
@@ -315,6 +317,7 @@ class Outbound:
             return
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
+        self.bytes_out += len(data)
         self.write(data)
         if self.replays:
             self.pump()
