@@ -55,7 +55,8 @@ def connect_version(data: bytes, body: int, end: int) -> int:
     """Return the version (4 or 5) in which to answer a CONNECT that may be malformed or from the future."""
     at = body + 6
     is_mqtt = data[body:at] == b"\0\4MQTT"
-    return 5 if is_mqtt and at < end and data[at] >= 5 else 4
+    # A level with 0x80 is a bridge of mosquitto's asking in 3.1 or 3.1.1: it goes on without after code 1 alone.
+    return 5 if is_mqtt and at < end and 5 <= data[at] < 0x80 else 4
 
 
 def parse_connect(data: bytes, body: int, end: int) -> Connect | int:
@@ -148,7 +149,7 @@ def connack(
     code: int, *, is_present: bool = False, version: int = 4, properties: Properties | None = None
 ) -> bytes:
     """Return a CONNACK; `code` is a return code, for version 5 a reason code."""
-    if version < 5:
-        return bytes((0x20, 2, is_present, code))
+    if version < 5:  # MQTT 3.1 has no session present: the byte is reserved
+        return bytes((0x20, 2, is_present and version > 3, code))
     said = props.encode(properties) if properties else b"\0"
     return b"\x20" + length(2 + len(said)) + bytes((is_present, code)) + said
