@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Iterator
 
-SECONDS = float(os.environ.get("FUZZ_S", "2.5"))
+SECONDS = float(os.environ.get("FUZZ_S", "2"))
 """How long each fuzzing test goes on."""
 
 
