@@ -183,7 +183,8 @@ class Routing:
     def retain(self, message: Message, *, is_node: bool = False) -> bool:
         """Keep the last message of a topic; a full store keeps what it has, and says so."""
         if self.retained.put(message):
-            self.noted = max(self.noted, self.journal.retain(message, is_node=is_node))
+            if message.topic[:1] != "$":  # the broker's own state is made anew by each process
+                self.noted = max(self.noted, self.journal.retain(message, is_node=is_node))
             return True
         self.retained_refused += 1
         if self.retained_refused & (self.retained_refused - 1) == 0:  # 1st, 2nd, 4th, 8th ...

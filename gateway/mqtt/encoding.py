@@ -1,5 +1,7 @@
 """One delivery as bytes, in the dialect of the client that gets it."""
 
+from math import ceil
+
 from gateway.mqtt.message import QOS_BITS, RETAIN_FLAG, Message, Outgoing
 from gateway.mqtt.packets import length, with_length
 
@@ -46,7 +48,7 @@ def _properties(message: Message, identifiers: bytes, now: float, alias: int) ->
         return NO_PROPERTIES
     expiry = named = b""
     if message.expires_at is not None:
-        left = max(0, min(int(message.expires_at - now), 0xFFFFFFFF))
+        left = max(0, min(ceil(message.expires_at - now), 0xFFFFFFFF))
         expiry = EXPIRY + left.to_bytes(4, "big")
     if alias:
         named = ALIAS + alias.to_bytes(2, "big")

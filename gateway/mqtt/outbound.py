@@ -51,6 +51,7 @@ class Outbound:
         "most_aliases",
         "most_bytes",
         "out",
+        "own_bounds",
         "queued_bytes",
         "released",
         "replays",
@@ -80,6 +81,7 @@ class Outbound:
             None  # (packet id, journal number, …)
         )
         self.queued_bytes = 0
+        self.own_bounds: tuple[int, int] | None = None  # (count, bytes) in place of everybody's
         self.released: set[int] | None = None  # QoS 2: PUBREC came, PUBCOMP did not
         self.replays: list[Replay] | None = None
         self.sent = 0
@@ -146,12 +148,13 @@ class Outbound:
     def _queue(self, packet_id: int, number: int, outgoing: Outgoing) -> bool:
         """Add to what waits, at the cost of older messages if that is the policy; False: it was dropped."""
         bounds = self.host.bounds
+        most_count, most_bytes = self.own_bounds or (bounds.count, bounds.bytes)
         size = size_of(outgoing)
         if self.unsent is None:
             self.unsent = deque()  # 600 bytes that most clients never need
         while (
-            len(self.unsent) >= bounds.count
-            or self.queued_bytes + size > bounds.bytes
+            len(self.unsent) >= most_count
+            or self.queued_bytes + size > most_bytes
             or bounds.used_bytes + size > bounds.all_bytes
         ):
             self.dropped += 1

@@ -36,7 +36,7 @@ async def test_the_published_meshblu_client_logs_in() -> None:
 
 async def test_another_version_gets_code_1_and_a_wrong_password_code_4() -> None:
     async with running() as (broker, port):
-        assert await answer(port, connect("admin", level=5)) == b"\0\1"
+        assert await answer(port, connect("admin", level=3, name="MQTT")) == b"\0\1"
         assert await answer(port, connect("admin", password="wrong")) == b"\0\4"
         assert await answer(port, connect(None)) == b"\0\4"
         assert broker.stats()["failed_logins"] == 2

@@ -57,7 +57,6 @@ MALFORMED = {
     "ping_with_body": packet(0xC0, b"x"),
     "disconnect_flags": packet(0xE1),
     "server_packet": packet(0x20, b"\0\0"),
-    "unasked_pubrec": packet(0x50, b"\0\1"),
     "too_large": b"\x30" + b"\xff\xff\xff\x7f",
 }
 

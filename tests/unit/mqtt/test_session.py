@@ -1,95 +1,17 @@
-"""A client's state: windows, queues, and acknowledgements in the order of the packets."""
-
-from collections.abc import Iterator
+"""A client's own publishes: acknowledgements in the order of the packets, QoS 2 once, bounds."""
 
 import pytest
 
-from gateway.mqtt.packets import ack, head1
-from gateway.mqtt.ports import Principal, PrincipalKind
-from gateway.mqtt.session import (
-    MAX_RECEIVED,
-    PAUSE_SHARE,
-    QUEUE_COUNT,
-    REPLAY_BYTES,
-    RESUME_SHARE,
-    SEND_WINDOW,
-    UNACKED_BYTES,
-    UNACKED_COUNT,
-    MqttSession,
-)
-
-HEAD = head1(b"t", 1)
-
-
-def made() -> tuple[MqttSession, list[bytes]]:
-    session = MqttSession(Principal(PrincipalKind.USER, "u"), "c", lambda _: None)
-    written: list[bytes] = []
-    session.attached(written.append)
-    return session, written
-
-
-def test_everything_of_a_tick_is_one_write() -> None:
-    session, written = made()
-    session.send0(b"one")
-    session.send0(b"two")
-    session.flush()
-    session.flush()
-    assert written == [b"onetwo"]
-
-
-def test_the_window_holds_back_and_acknowledgements_let_through() -> None:
-    session, _ = made()
-    for _ in range(SEND_WINDOW + 3):
-        session.send1(HEAD, b"x")
-    assert len(session.inflight) == SEND_WINDOW
-    assert len(session.queue) == 3
-    session.acknowledged(1)
-    session.acknowledged(1)
-    assert (len(session.inflight), len(session.queue)) == (SEND_WINDOW, 2)
-
-
-def test_a_packet_id_in_flight_is_never_given_twice() -> None:
-    session, _ = made()
-    session.send1(HEAD, b"first")
-    session._next_id = 65535
-    session.send1(HEAD, b"second")
-    assert sorted(session.inflight) == [1, 2]
-
-
-def test_a_client_that_is_behind_loses_qos_0_and_keeps_qos_1() -> None:
-    session, _ = made()
-    session.is_behind = True
-    assert not session.send0(b"lost")
-    assert session.send1(HEAD, b"kept")
-    session.is_behind = False
-    session.pump()
-    assert b"kept" in session.out
-    assert session.dropped == 1
-
-
-def test_a_full_queue_drops_and_counts() -> None:
-    session, _ = made()
-    session.is_behind = True
-    results = [session.send1(HEAD, b"x") for _ in range(QUEUE_COUNT + 2)]
-    assert results.count(False) == 2
-    assert session.dropped == 2
-
-
-def test_unacknowledged_messages_come_again_marked_as_duplicates() -> None:
-    session, _ = made()
-    session.send1(HEAD, b"x")
-    session.detached()
-    written: list[bytes] = []
-    session.attached(written.append)
-    session.flush()
-    assert written == [bytes((0x3A,)) + HEAD[1:] + b"\0\x01x"]
+from gateway.mqtt.packets import ack
+from gateway.mqtt.session import PAUSE_SHARE, RESUME_SHARE, UNACKED_BYTES, UNACKED_COUNT
+from tests.fakes.mqtt_sessions import FakeHost, made
 
 
 def test_acknowledgements_leave_in_packet_order_even_when_settled_out_of_order() -> None:
     session, _ = made()
-    session.acknowledge(b"first", 5, 0, 1)
-    session.acknowledge(b"second", 0, 0, 1)
-    session.acknowledge(b"third", 3, 0, 1)
+    session.acknowledge(b"first", 5, 0, through=0, size=1)
+    session.acknowledge(b"second", 0, 0, through=0, size=1)
+    session.acknowledge(b"third", 3, 0, through=0, size=1)
     assert session.release(4)
     assert session.out == []
     assert not session.release(5)
@@ -97,9 +19,20 @@ def test_acknowledgements_leave_in_packet_order_even_when_settled_out_of_order()
     assert session.unacked_bytes == 0
 
 
+def test_an_acknowledgement_waits_for_the_spool_and_for_the_disk() -> None:
+    host = FakeHost()
+    session, _ = made(host)
+    session.acknowledge(b"both", 5, host.journal.number, through=0, size=1)
+    assert session.release(5)
+    host.journal.commit()
+    assert session.release(4)
+    assert not session.release(5)
+    assert session.out == [b"both"]
+
+
 def test_what_is_settled_already_is_answered_at_once() -> None:
     session, _ = made()
-    session.acknowledge(b"now", 3, 3, 1)
+    session.acknowledge(b"now", 3, 0, through=3, size=1)
     assert session.out == [b"now"]
 
 
@@ -107,7 +40,7 @@ def test_what_is_settled_already_is_answered_at_once() -> None:
 def test_too_much_unsettled_is_over_until_half_of_it_is_gone(count: int, size: int) -> None:
     session, _ = made()
     for number in range(1, count + 1):
-        session.acknowledge(b"a", number, 0, size)
+        session.acknowledge(b"a", number, 0, through=0, size=size)
     assert session.is_over(PAUSE_SHARE)
     session.release(count // 2 - 1)
     assert session.is_over(RESUME_SHARE)
@@ -115,26 +48,28 @@ def test_too_much_unsettled_is_over_until_half_of_it_is_gone(count: int, size: i
     assert not session.is_over(RESUME_SHARE)
 
 
-def test_qos_2_is_remembered_until_released_and_bounded() -> None:
+def test_qos_2_is_remembered_until_released() -> None:
     session, _ = made()
-    assert all(session.take(number, 0) for number in range(MAX_RECEIVED))
-    assert not session.take(MAX_RECEIVED, 0)
-    session.released(7)
-    assert not session.is_repeated(7)
-    assert session.out == [ack(0x70, 7)]
+    session.take(7, 5, 0)
+    assert session.repeated(7) == (5, 0)
+    assert session.forget(7) == 0
+    assert session.repeated(7) is None
+    assert session.forget(7) is None
 
 
-def test_a_long_replay_goes_out_in_portions() -> None:
-    session, written = made()
-    payload = b"x" * 10_000
+def test_the_journal_forgets_a_packet_id_before_pubcomp() -> None:
+    host = FakeHost()
+    session, _ = made(host)
+    session.sid = 2
+    session.take(7, 0, host.journal.number)
+    assert session.forget(7) == host.journal.number
+    assert host.journal.notes == [("forget", 2, 7)]
 
-    def replay() -> Iterator[tuple[bytes, bytes, int]]:
-        yield from ((b"t", payload, 0) for _ in range(100))
 
-    session.replays.append(replay())
-    session.pump()
-    assert sum(map(len, session.out)) < REPLAY_BYTES + 2 * len(payload)
-    while session.out:
-        session.flush()
-    assert sum(map(len, written)) > 100 * len(payload)
-    assert len(written) > 1
+def test_unfinished_messages_of_the_client_are_counted_once_each() -> None:
+    session, _ = made()
+    session.acknowledge(ack(0x40, 1), 1, 0, through=0, size=1)  # QoS 1, waits
+    session.take(2, 1, 0)
+    session.acknowledge(ack(0x50, 2), 1, 0, through=0, size=1)  # QoS 2, its PUBREC waits too
+    assert session.exceeds(2)
+    assert not session.exceeds(3)
