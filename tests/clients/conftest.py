@@ -6,15 +6,25 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.clients.mqtt_wire import Target
+from tests.fakes.nodes import Node, running
+
 HERE = Path(__file__).parent
 INSTALL_S = 300
 SCRIPT_S = 30
+
+MQTT_USERS = """
+[[mqtt.users]]
+name = "tester"
+password_file = "tester.password"
+roles = ["admin"]
+"""
 
 RunScript = Callable[..., Awaitable[Any]]
 
@@ -65,3 +75,19 @@ def run_script(node_modules: Path) -> RunScript:
         return json.loads(out)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def mqtt_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A running node for all clients together, with one user who may do what no role is needed beyond."""
+    folder = tmp_path_factory.mktemp("mqtt")
+    (folder / "tester.password").write_text("secret")
+    node = Node(folder, config=MQTT_USERS)
+    with running(node):
+        yield node
+
+
+@pytest.fixture
+def target(mqtt_node: Node) -> Target:
+    """Where the running node's plain listener is."""
+    return Target(mqtt_node.mqtt_port)
