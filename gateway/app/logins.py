@@ -122,6 +122,11 @@ class LocalUsers:
 
         future.add_done_callback(judged)
 
+    def find(self, name: str) -> Principal | None:
+        """Return who a user is, for whoever proves it by other means than the password."""
+        user = self._users.get(name)
+        return None if user is None else principal_of(user)
+
     def put(self, user: User) -> None:
         """Take a user, new or changed: from now on only its new password and roles count."""
         self._users[user.name] = user

@@ -27,6 +27,10 @@ class IntroducedTransport(asyncio.Transport):
             return self._known[name]
         return self._inner.get_extra_info(name, default)
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Let another protocol read from the socket."""
+        self._inner.set_protocol(protocol)
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes."""
         self._inner.write(data)

@@ -7,10 +7,12 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gateway.broker.behind_proxy import BehindProxy, Networks
 from gateway.broker.entrance import Entrance
+from gateway.broker.introduction import Introduction, Known
+from gateway.broker.peer_certificate import certificate_of
 from gateway.broker.server import Broker
 from gateway.broker.websocket import WebSocket, WebSocketRules
 from gateway.errors import ConfigError
@@ -36,7 +38,8 @@ class ListenerSpec:
     entrance: Entrance | None = None  # who may log in; None: everybody
     websocket: WebSocketRules | None = None
     proxies: Networks | None = None  # the PROXY protocol is expected, from these alone
-    takes_proxy_certificates: bool = field(default=False, kw_only=True)
+    asks_certificates: bool = False  # of clients: in TLS, or of the proxy where TLS ends there
+    is_for_children: bool = True  # a child speaks plain MQTT and has no certificate
 
 
 class Listener:
@@ -70,6 +73,16 @@ class Listener:
         self.ready.set()
         log.info("listening", extra={"listener": self.name, "addresses": self.addresses})
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Return whether TLS begins here."""
+        return self._spec.tls is not None
+
+    @property
+    def is_for_children(self) -> bool:
+        """Return whether a child could come in by it."""
+        return self._spec.is_for_children
+
     def where(self) -> list[str]:
         """Return host:port of every address while it listens."""
         return [
@@ -89,7 +102,7 @@ class Listener:
                     self._protocol,
                     self._spec.proxies,
                     context,
-                    takes_certificates=self._spec.takes_proxy_certificates,
+                    takes_certificates=self._spec.asks_certificates and context is None,
                 )
                 return await door.open(host, port, stack)
             server = await asyncio.get_running_loop().create_server(
@@ -109,7 +122,10 @@ class Listener:
     def _protocol(self) -> asyncio.Protocol:
         connection = self._broker.accept(self._entrance)
         rules = self._spec.websocket
-        return connection if rules is None else WebSocket(connection, rules)
+        protocol = connection if rules is None else WebSocket(connection, rules)
+        if self._spec.asks_certificates and self._spec.tls is not None:
+            return Introduction(protocol, _holder)
+        return protocol
 
     def _impossible(self, host: str, port: int, error: OSError) -> ConfigError:
         name, taken = self._spec.name, error.errno == errno.EADDRINUSE
@@ -124,3 +140,7 @@ class Listener:
     def _closed(self) -> None:
         self.ready.clear()
         self.addresses.clear()
+
+
+def _holder(transport: asyncio.Transport) -> Known:
+    return {"gateway.certificate": certificate_of(transport)}

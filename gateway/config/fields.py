@@ -12,9 +12,21 @@ class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def key(default: Any, text: str, *, unit: str = "", is_vital: bool = False, **limits: Any) -> Any:
-    """Declare a key with its default; a wrong value of a vital key stops the start instead of being parked."""
-    extra: dict[str, Any] = {"unit": unit, "is_vital": is_vital}
+def key(
+    default: Any,
+    text: str,
+    *,
+    unit: str = "",
+    is_vital: bool = False,
+    is_guard: bool = False,
+    **limits: Any,
+) -> Any:
+    """Declare a key with its default.
+
+    A wrong value of a vital key stops the start instead of being parked.  A guard keeps somebody out: where its value
+    is wrong, its default could let them in, so the table is switched off (`enabled = false`).
+    """
+    extra: dict[str, Any] = {"unit": unit, "is_vital": is_vital, "is_guard": is_guard}
     return Field(default, description=text, json_schema_extra=extra, **limits)
 
 
@@ -32,6 +44,12 @@ def unit_of(field: FieldInfo) -> str:
     """Return the unit of a key, or the empty text."""
     extra = field.json_schema_extra
     return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def is_guard(field: FieldInfo) -> bool:
+    """Return whether a wrong value of this key switches its table off."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("is_guard"))
 
 
 def is_vital(field: FieldInfo) -> bool:

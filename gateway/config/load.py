@@ -13,7 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from gateway.config.fields import is_vital
+from gateway.config.fields import is_guard, is_vital
+from gateway.config.listener_rules import without_faulty_listeners
+from gateway.config.listener_tables import ListenerSettings
 from gateway.config.positions import Positions
 from gateway.config.problems import Complaint, Loc, Parked, complaint, dotted, keys_of, shown
 from gateway.config.references import unmet
@@ -35,6 +37,7 @@ LISTS: Mapping[Loc, type[BaseModel]] = {
     ("mqtt", "users"): UserSettings,
     ("mqtt", "roles"): RoleSettings,
     ("mqtt", "bridges"): BridgeSettings,
+    ("mqtt", "listeners"): ListenerSettings,
 }
 """Repeated tables: a wrong one is parked alone, as a whole."""
 
@@ -140,16 +143,17 @@ class _Judge:
         else:
             found = Settings()
         mqtt = found.mqtt.model_copy(
-            update={name: taken["mqtt", name] for name in ("users", "roles", "bridges")}
+            update={str(loc[1]): items for loc, items in taken.items() if loc[0] == "mqtt"}
         )
         found = found.model_copy(update={"serial": taken["serial",], "mqtt": mqtt})
-        for loc, what, found_fault in unmet(found):
+        faults = list(unmet(found))
+        for loc, what, found_fault in faults:
             self._park(self._in_file(loc), what, found_fault)
             if loc[0] == "serial":
                 self._parked_links.add(found.serial[int(loc[1])].name)
             if loc[:2] == ("mqtt", "bridges"):
                 self._parked_bridges.add(found.mqtt.bridges[int(loc[2])].name)
-        return found
+        return without_faulty_listeners(found, [loc for loc, _, _ in faults])
 
     def _in_file(self, loc: Loc) -> Loc:
         """Return a place among the right items as a place in the file, where wrong ones stand between."""
@@ -213,6 +217,8 @@ class _Judge:
             last = self.parked[-1]
             raise ConfigError(last.text, code=last.code, hint=last.hint)
         table.pop(part, None)
+        if info is not None and is_guard(info):
+            table["enabled"] = False
 
     def _park(self, loc: Loc, what: str, fault: Complaint) -> None:
         line = self._positions.line_of(loc)

@@ -3,7 +3,7 @@
 import json
 import types
 from collections.abc import Iterator
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -117,12 +117,15 @@ def _quoted(text: str) -> str:
 
 def _type_text(kind: Any) -> str:
     origin = get_origin(kind)
+    if origin is Annotated:
+        return _type_text(get_args(kind)[0])
     if origin is Literal:
         return ", ".join(f"`{toml_value(choice)}`" for choice in get_args(kind))
     if origin in (Union, types.UnionType):
         return " or ".join(_type_text(part) for part in get_args(kind) if part is not type(None))
     if origin is tuple:
-        return f"list of {_type_text(get_args(kind)[0])}s"
+        item = get_args(kind)[0]
+        return f"list of {_type_text(item)}" + ("" if get_origin(item) is Literal else "s")
     if origin is dict:
         return "table"
     return TYPE_NAMES.get(kind, "value")

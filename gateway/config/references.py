@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 
 from gateway.config.bridge_rules import bridge_faults
+from gateway.config.listener_rules import LOOPBACKS, listener_faults
 from gateway.config.problems import Complaint, Loc
 from gateway.config.roles import SHIPPED
 from gateway.config.schema import Settings
 from gateway.errors import ConfigError
 from gateway.model import is_uuid
-
-LOOPBACKS = ("127.", "::1", "localhost")
 
 
 def unmet(settings: Settings) -> Iterator[tuple[Loc, str, Complaint]]:
@@ -23,18 +22,16 @@ def unmet(settings: Settings) -> Iterator[tuple[Loc, str, Complaint]]:
     known = {*SHIPPED, *(role.name for role in mqtt.roles)}
     for index, user in enumerate(mqtt.users):
         if is_uuid(user.name):
-            fault = Complaint("GW-1004", user.name, "a name that is not shaped like a device's uuid")
+            fault = Complaint(
+                "GW-1004", user.name, "a name that is not shaped like a device's uuid"
+            )
             yield ("mqtt", "users", index, "name"), f"users {user.name}", fault
         for role in user.roles:
             if role not in known:
                 expected = "one of " + ", ".join(sorted(known))
                 fault = Complaint("GW-1013", f"the unknown role {role!r}", expected)
                 yield ("mqtt", "users", index, "roles"), f"users {user.name}", fault
-    if (mqtt.tls.certificate_file is None) != (mqtt.tls.key_file is None):
-        fault = Complaint(
-            "GW-1004", "one of the two", "`certificate_file` and `key_file`, or neither"
-        )
-        yield ("mqtt", "tls"), "mqtt.tls", fault
+    yield from listener_faults(mqtt, known)
     yield from bridge_faults(mqtt.bridges)
     ports: dict[str, str] = {}
     for index, link in enumerate(settings.serial):
@@ -47,9 +44,10 @@ def unmet(settings: Settings) -> Iterator[tuple[Loc, str, Complaint]]:
 def _loopback_only(settings: Settings) -> None:
     for name in ("tcp", "tls"):
         listener = getattr(settings.mqtt, name)
-        if listener.enabled and not listener.bind.startswith(LOOPBACKS):
+        wide = [host for host in listener.hosts if not host.startswith(LOOPBACKS)]
+        if listener.enabled and wide:
             raise ConfigError(
-                f"mqtt.{name}.bind is {listener.bind}, but amqtt checks too little to be reached "
+                f"mqtt.{name}.bind is {wide[0]}, but amqtt checks too little to be reached "
                 "from other machines",
                 code="GW-1014",
                 hint='bind to 127.0.0.1, use engine = "own", or set accept_amqtt_risks = true',

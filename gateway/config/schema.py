@@ -3,9 +3,16 @@
 from typing import Any, Literal
 
 from gateway.config.fields import Table, key, listed, needed
+from gateway.config.listener_tables import (
+    LOOPBACK,
+    NAME_PATTERN,
+    ListenerSettings,
+    TcpListener,
+    TlsListener,
+    UnixListener,
+    WebSocketListener,
+)
 
-LOOPBACK = "127.0.0.1"
-NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"  # names become part of topics and log fields
 LOSS_WINDOWS_S = {"strict": 0.25, "balanced": 2.0, "gentle": 10.0}
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -26,26 +33,6 @@ class NodeSettings(Table):
     )
 
 
-class TcpListener(Table):
-    """MQTT without encryption."""
-
-    enabled: bool = key(True, "Listen for MQTT over plain TCP.")
-    bind: str = key(LOOPBACK, "Address to listen on; `0.0.0.0` opens it to the network.")
-    port: int = key(1883, "TCP port; 0 takes a free one.", ge=0, le=65535)
-
-
-class TlsListener(Table):
-    """MQTT over TLS; needed by children on other machines."""
-
-    enabled: bool = key(False, "Listen for MQTT over TLS.")
-    bind: str = key("0.0.0.0", "Address to listen on.")  # noqa: S104 - encrypted, authenticated
-    port: int = key(8883, "TCP port; 0 takes a free one.", ge=0, le=65535)
-    certificate_file: str | None = key(
-        None, "Certificate chain (PEM). Unset: a self-signed one is made in the state directory."
-    )
-    key_file: str | None = key(None, "Private key (PEM) of `certificate_file`.")
-
-
 class MqttLimits(Table):
     """What one client, and all of them together, may use."""
 
@@ -64,6 +51,19 @@ class MqttLimits(Table):
         3600, "Longest keep-alive honoured; a client that asks for more, or none, gets this.",
         unit="s", ge=5, le=65535,
     )  # fmt: skip
+    most_waiting_messages: int = key(
+        1000, "QoS 1 and 2 messages kept for one client that is away or slow; then the oldest go.",
+        ge=1, le=60_000,
+    )  # fmt: skip
+    most_waiting_bytes: int = key(1_048_576, "Bytes of them.", unit="bytes", ge=4096)
+    most_session_s: int = key(
+        604_800, "Longest life of a session whose client is away.", unit="s", ge=60
+    )
+    most_messages_per_s: float = key(
+        0.0, "Packets that one client may send in the long run; then it is read more slowly. 0: any number.",
+        unit="1/s", ge=0,
+    )  # fmt: skip
+    most_bytes_per_s: float = key(0.0, "The same in bytes.", unit="bytes/s", ge=0)
 
 
 class UserSettings(Table):
@@ -152,6 +152,9 @@ class MqttSettings(Table):
     )
     tcp: TcpListener = TcpListener()
     tls: TlsListener = TlsListener()
+    websocket: WebSocketListener = WebSocketListener()
+    unix: UnixListener = UnixListener()
+    listeners: tuple[ListenerSettings, ...] = listed((), "More listeners.")
     limits: MqttLimits = MqttLimits()
     users: tuple[UserSettings, ...] = listed((), "Local users.")
     roles: tuple[RoleSettings, ...] = listed((), "Roles of your own.")

@@ -8,6 +8,7 @@ no host, as those children do, until somebody removes it.
 import hashlib
 import json
 import ssl
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,13 +89,13 @@ class OwnCertificate:
         self._files = _Files.of(state_dir)
         self._more_names = tuple(more_names)
         self._names_now = names
-        self._contexts: list[ssl.SSLContext] = []
+        self._contexts: weakref.WeakSet[ssl.SSLContext] = weakref.WeakSet()
 
     def context(self, prepare: Callable[[ssl.SSLContext], None] = lambda _: None) -> ssl.SSLContext:
         """Return the context of a TLS listener; raises ConfigError (GW-1612). `prepare` may ask for client certificates."""
         self.renew()
         context = self._showing(self._files.chain, prepare)
-        self._contexts.append(context)
+        self._contexts.add(context)
         if not self._files.legacy.exists():
             return context
         legacy = self._showing(self._files.legacy, prepare)
@@ -147,8 +148,12 @@ class OwnCertificate:
 
     def pin(self) -> str:
         """Return what children pin: the fingerprint of the public key."""
-        self.renew()
-        return key_pin(_der(self._files.chain))
+        if not self._files.chain.exists():
+            self.renew()
+        try:
+            return key_pin(_der(self._files.chain))
+        except (OSError, ValueError) as error:
+            raise unusable(self._files.chain, str(error)) from error
 
     def _names(self) -> MachineNames:
         return self._names_now(self._more_names)

@@ -23,7 +23,11 @@ def test_keys_that_end_in_a_unit_name_the_same_unit() -> None:
     units = {"_s": "s", "_ms": "ms", "_bytes": "bytes"}
     text = markdown()
     for ending, unit in units.items():
-        rows = [row for row in text.splitlines() if f"{ending}` |" in row]
+        rows = [
+            row
+            for row in text.splitlines()
+            if f"{ending}` |" in row and "_per_s`" not in row  # a rate
+        ]
         assert rows
         assert all(f"| {unit} |" in row for row in rows), ending
 
