@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from gateway.app.peering import add_bridges
 from gateway.runtime.metrics import Metrics, add_process
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def metrics_of(parts: "Parts") -> Metrics:
         gauge(f"gateway_broker_{name}", meaning, _broker(parts, name))
     for name, meaning in BROKER_COUNTERS.items():
         counter(f"gateway_broker_{name}_total", meaning, _broker(parts, name))
+    add_bridges(metrics, parts)
     return metrics
 
 

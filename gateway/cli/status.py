@@ -8,7 +8,14 @@ from gateway.cli.control_client import ask
 from gateway.cli.output import coloured, print_json, print_table, size, span, with_unit
 from gateway.cli.places import state_of
 
-STATE_COLOURS = {"online": "green", "up": "green", "offline": "red", "parked": "red"}
+STATE_COLOURS = {
+    "online": "green",
+    "up": "green",
+    "connected": "green",
+    "offline": "red",
+    "refused": "red",
+    "parked": "red",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +50,7 @@ def print_status(status: dict[str, Any], *, now_ms: int) -> None:
     _print_uplink(status.get("uplink") or {})
     _print_devices(status.get("devices", []), now_ms)
     _print_children(status.get("children", []), now_ms)
+    _print_bridges(status.get("bridges", []))
     _print_links(status)
     for row in status.get("parked", []):
         print(f"\n{coloured('parked', 'red')} {row['what']}: {row['code']} {row['text']}")
@@ -88,6 +96,25 @@ def _print_children(children: list[dict[str, Any]], now_ms: int) -> None:
         state = "online" if child.get("online") else "offline"
         rows.append((child["node"], state, f"refused {child.get('refused', 0)}", ago))
     print_table(rows, indent="  ")
+
+
+def _print_bridges(bridges: list[dict[str, Any]]) -> None:
+    for bridge in bridges:
+        state = str(bridge["state"])
+        since = f" for {span(bridge['connected_s'])}" if bridge.get("connected_s") else ""
+        version = f", MQTT {bridge['version']}" if bridge.get("version") else ""
+        shown = coloured(state, STATE_COLOURS.get(state, "yellow"))
+        print(f"\nbridge {bridge['name']} to {bridge['peer']}: {shown}{since}{version}")
+        dropped = sum(bridge.get("dropped", {}).values())
+        why = ", ".join(f"{reason} {count}" for reason, count in bridge.get("dropped", {}).items())
+        print(
+            f"  sent: {bridge['sent']}; received: {bridge['received']}; waiting: {bridge['queued']}; "
+            f"dropped: {dropped}{f' ({why})' if why else ''}"
+        )
+        if bridge.get("reason"):
+            print(f"  {bridge['reason']}")
+        for pattern in bridge.get("refused_filters", []):
+            print(f"  the other broker does not let it read {pattern}")
 
 
 def _print_links(status: dict[str, Any]) -> None:

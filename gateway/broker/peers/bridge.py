@@ -20,10 +20,12 @@ from gateway.errors import GatewayError
 from gateway.model.backoff import delays
 from gateway.mqtt.client_packets import PublishPacket
 from gateway.mqtt.ports import Principal, PrincipalKind
+from gateway.mqtt.session import MqttSession
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_S, MOST_RETRY_S = 1.0, 60.0
+MOST_QUEUED, MOST_QUEUED_BYTES = 10_000, 16 << 20
 STABLE_S = 30.0  # a line that held this long was good: earlier failures are forgotten
 STATE_TOPIC = "$SYS/broker/connection/{}/state"  # where mosquitto has it
 
@@ -38,6 +40,7 @@ class BridgeSpec:
     dial: Dial
     rules: Rules
     version: str  # "auto", "5" or "3.1.1"
+    queue: tuple[int, int] = (MOST_QUEUED, MOST_QUEUED_BYTES)  # messages and bytes that may wait
     first_retry_s: float = FIRST_RETRY_S
 
     @property
@@ -111,11 +114,22 @@ class PeerBridge:
     @property
     def queued(self) -> int:
         """Return how many messages wait for the other broker, those on their way included."""
+        session = self._session()
+        return session.queued + session.unfinished if session is not None else 0
+
+    def bound_queue(self) -> None:
+        """Let our session, found again after a restart, hold as much as the configuration says."""
+        session = self._session()
+        if session is not None:
+            session.own_bounds = self.spec.queue
+
+    def _session(self) -> MqttSession | None:
         key = (self.spec.principal.name,) * 2
         registry = self._broker.registry
         live, kept = registry.live.get(key), registry.kept.get(key)
-        session = live.session if live is not None else kept[0] if kept is not None else None
-        return session.queued + session.unfinished if session is not None else 0
+        if live is not None:
+            return live.session
+        return kept[0] if kept is not None else None
 
     async def run(self) -> None:
         """Bridge until cancelled."""
@@ -140,6 +154,7 @@ class PeerBridge:
         leg = self._near(1, nothing)
         try:
             await leg.connect()
+            self.bound_queue()
             self._fresh |= leg.subscribe(self.spec.rules.wanted_here, replay=frozenset())
         finally:
             leg.close()
