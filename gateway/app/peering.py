@@ -14,7 +14,7 @@ from gateway.broker.peers.refusals import Dial
 from gateway.broker.peers.rules import Rules
 from gateway.config.load import Loaded
 from gateway.config.problems import Parked
-from gateway.config.references import LOOPBACKS
+from gateway.config.listener_rules import LOOPBACKS
 from gateway.config.schema import BridgeSettings
 from gateway.config.secret_files import secret_of
 from gateway.errors import ConfigError, GatewayError
