@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.conformance.v5.rows import closes
+from tests.conformance.v5.steps import closes
 from tests.fakes import raw_packets as raw
 from tests.fakes.raw_packets import PUBACK, PUBREL, Prop, packet, properties, text
 from tests.fakes.raw_scene import Scene
@@ -149,8 +149,8 @@ CONNECTED = [
 HEAD = text("MQTT") + b"\x05"
 
 
-def asked(flags: int, *payload: bytes, props: object = (), head: bytes = HEAD) -> bytes:
-    return packet(0x10, head, bytes((flags,)), b"\0\0", properties(props), *payload)  # type: ignore[arg-type]
+def asked(flags: int, *payload: bytes, props: raw.Properties = (), head: bytes = HEAD) -> bytes:
+    return packet(0x10, head, bytes((flags,)), b"\0\0", properties(props), *payload)
 
 
 ID, NAME, WORD = text("c"), text("admin"), text("secret")
