@@ -3,7 +3,7 @@
 from tests.conformance.statements import Statements
 from tests.conformance.v5.steps import closes, is_not_granted, kept, listener
 from tests.fakes import raw_packets as raw
-from tests.fakes.raw_packets import PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK, Prop
+from tests.fakes.raw_packets import NO_LOCAL, PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK, Prop
 from tests.fakes.raw_scene import Scene
 
 table = Statements()
