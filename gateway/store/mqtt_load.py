@@ -116,7 +116,6 @@ class Loader:
             for target in stored.targets:
                 is_released = bool(target.flags & IS_RELEASED)
                 self._deliveries[target.sequence] = _Delivery(number, target, message, is_released)
-                found.next_sid = max(found.next_sid, target.sid + 1)
         for sequence in contents.finished:
             self._deliveries.pop(sequence, None)
         for sequence in contents.released:
@@ -133,7 +132,7 @@ class Loader:
             for sequence, each in sorted(self._deliveries.items())
             if each.target.sid in self._sessions
         }
-        for (sid, packet_id), sequence in sorted(newest.items(), key=lambda item: item[1]):
+        for (sid, packet_id), sequence in newest.items():
             each = self._deliveries[sequence]
             flags = each.target.flags & ~IS_RELEASED
             outgoing = (each.message, flags, each.target.identifiers)

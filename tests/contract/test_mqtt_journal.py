@@ -9,6 +9,7 @@ import pytest
 from gateway.mqtt.journal import KeptSubscription, SessionKey
 from gateway.mqtt.message import Message
 from gateway.mqtt.ports import PrincipalKind
+from gateway.store import mqtt_segments as segments
 from gateway.store.mqtt_journal import JournalLimits
 from tests.fakes.mqtt_journal import CALM, JournalStore, listen
 from tests.fakes.waiting import eventually
@@ -156,6 +157,22 @@ async def test_a_session_number_is_never_used_twice(store: JournalStore) -> None
     assert len(set(used)) == 3
 
 
+async def test_a_number_that_only_a_note_knows_is_not_given_again(store: JournalStore) -> None:
+    sid = store.journal.new_session(KEY, 4, 60)
+    await store.close()
+    note = segments.encoded_notes(segments.FINISHED, [1])
+    row = (9, segments.checksum(9, note), note)
+    await store.change("INSERT INTO mqtt_segments (id, crc, data) VALUES (?, ?, ?)", *row)
+    await store.open()
+    store.journal.enqueue(message(), [(sid, 1, 1, b"")])
+    await store.commit()
+    [(data,)] = await store.committer.read(
+        lambda c: c.execute("SELECT data FROM mqtt_segments ORDER BY id DESC LIMIT 1").fetchall()
+    )
+    [found] = segments.decode(data).messages
+    assert found.targets[0].sequence == 2
+
+
 # ---- when ----
 
 
@@ -189,6 +206,8 @@ async def test_whoever_waits_gets_a_commit_within_the_ack_delay(
     wanted = store.journal.enqueue(message(), [(sid, 1, 1, b"")])
     assert store.journal.through < wanted
     await eventually(lambda: store.journal.through >= wanted)
+    later = store.journal.receive(sid, 1)
+    await eventually(lambda: store.journal.through >= later)
 
 
 async def test_a_subscription_does_not_wait_for_the_ack_delay(store: JournalStore) -> None:
@@ -271,10 +290,26 @@ async def test_the_newest_retained_message_wins_whoever_waits(store: JournalStor
     store.journal.retain(message(b"waited for", qos=1))
     wanted = store.journal.retain(message(b"last", qos=0))
     assert wanted == store.journal.number, "its group is the one that others wait for"
+    store.journal.retain(message(b"kept by the node", topic="node"), is_node=True)
+    store.journal.retain(message(b"lazy", topic="node", qos=0))
     await store.commit()
-    await store.crash()
-    [found] = (await store.open()).retained
-    assert found.message.payload == b"last"
+    await store.close()
+    [found, other] = (await store.open()).retained
+    assert (found.message.payload, other.message.payload) == (b"last", b"lazy")
+
+
+async def test_numbers_go_on_after_a_restart(store: JournalStore) -> None:
+    sid = store.journal.new_session(KEY, 4, 60)
+    for number in (1, 2, 3):
+        store.journal.enqueue(message(b"%d" % number), [(sid, number, 1, b"")])
+    await store.commit()
+    store.journal.finish(sid, 3)
+    await again(store)
+    store.journal.enqueue(message(b"4"), [(sid, 4, 1, b"")])
+    await again(store)
+    await store.close()
+    [session] = (await store.open()).sessions
+    assert [each.packet_id for each in session.deliveries] == [1, 2, 4]
 
 
 async def test_a_will_is_found_until_it_is_forgotten(store: JournalStore) -> None:

@@ -194,13 +194,15 @@ class Player:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
-@given(operations=st.lists(OPERATIONS, min_size=1, max_size=120))
+@settings(max_examples=50, deadline=None)
+@given(operations=st.lists(OPERATIONS, min_size=30, max_size=150))
 async def test_what_is_found_is_what_was_durable(operations: list[tuple[Any, ...]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = JournalStore(Path(folder))
         await store.open(LIMITS)
         player = Player(store)
+        player.new(0)
+        player.new(1)
         for operation in (*operations, ("commit",), ("crash",)):
             await player.play(*operation)
         await store.close()

@@ -14,12 +14,12 @@ BIG = bytes(2000)
 class Disk:
     """A log and its table; a commit in two halves."""
 
-    def __init__(self) -> None:
+    def __init__(self, least_bytes: int = 1) -> None:
         self.connection = sqlite3.connect(":memory:")
         self.connection.execute(
             "CREATE TABLE mqtt_segments (id INTEGER PRIMARY KEY, crc INTEGER, data BLOB)"
         )
-        self.log = MessageLog(least_bytes=1)
+        self.log = MessageLog(least_bytes)
 
     def add(self, sid: int, packet_id: int, payload: bytes = b"x") -> None:
         self.log.add(Message("t", b"t", payload, 1), [(sid, packet_id, 1, b"")], b"")
@@ -85,8 +85,10 @@ def test_a_delivery_that_ends_while_it_is_copied_does_not_come_back(disk: Disk) 
     plan = copying(disk)
     disk.log.finish(1, 1)
     disk.log.written(plan)
+    disk.log.least_bytes = 1 << 20  # so that copying it once more does not mend it
+    disk.log.finish(3, 1)  # so that the group's segment goes, and notes about older ones with it
     disk.commit()
-    assert disk.living() == {(1, 2, False), (3, 1, False)}
+    assert disk.living() == {(1, 2, False)}
 
 
 def test_a_packet_id_used_again_while_it_is_copied_is_the_new_message(disk: Disk) -> None:
@@ -132,6 +134,26 @@ def test_a_note_about_a_segment_that_goes_is_not_written() -> None:
     plan = disk.log.seal()
     assert plan is not None
     assert (plan.data, plan.through) == (b"", 1)
+
+
+def test_copying_needs_no_new_message(disk: Disk) -> None:
+    plan = disk.begin()
+    assert (plan.data, plan.leaving) == (b"", [1])
+    disk.log.written(plan)
+    disk.log.finish(1, 1)
+    disk.commit()
+    assert disk.living() == {(1, 2, False)}
+
+
+def test_a_packet_id_given_again_replaces_what_had_it() -> None:
+    disk = Disk(1 << 20)
+    disk.add(1, 1)
+    disk.add(1, 1, b"newer")
+    disk.commit()
+    assert disk.log.live == 1
+    disk.log.finish(1, 1)
+    disk.commit()
+    assert (disk.log.bytes, disk.log.live_bytes) == (0, 0)
 
 
 def test_the_bytes_of_a_plan_are_counted_as_they_are(disk: Disk) -> None:
