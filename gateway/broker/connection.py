@@ -179,8 +179,7 @@ class Connection(PausedInput):
         session = self.session
         if session is not None and session.write is not None:
             session.is_behind = False
-            if session.pump():
-                self.broker.routing.held.add(session)
+            session.pump()
 
     # ---- packets ----
 

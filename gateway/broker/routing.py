@@ -82,8 +82,7 @@ class Routing:
         """Send what waited for the disk, after a commit."""
         held, self.held = self.held, set()
         for session in held:
-            if session.pump():
-                self.held.add(session)
+            session.pump()
 
     # ---- routing ----
 

@@ -30,6 +30,7 @@ class Host(Protocol):
     journal: Journal
     bounds: QueueBounds
     now: Callable[[], float]
+    held: "set[Outbound]"  # with deliveries that wait for the disk
 
     def wake(self, session: "Outbound") -> None:
         """Have its output written soon."""
@@ -273,10 +274,10 @@ class Outbound:
         if self.unsent:
             self.pump()
 
-    def pump(self) -> bool:
+    def pump(self) -> None:
         """Send what waits (retained messages, then the queue) as far as window, disk and connection allow.
 
-        Returns whether something waits for the disk.
+        What waits for the disk is `held`: its owner calls again after the next commit.
         """
         if self.replays:
             self._replay()
@@ -284,7 +285,7 @@ class Outbound:
         through = self.host.journal.through
         while unsent and not self.is_behind and self.unfinished < self.window:
             if unsent[0][1] > through:
-                return True
+                break
             packet_id, number, outgoing = self._take_unsent()
             expires_at = outgoing[0].expires_at
             if expires_at is not None and expires_at <= self.host.now():
@@ -292,7 +293,8 @@ class Outbound:
                     self.host.journal.finish(self.sid, packet_id)
                 continue
             self._transmit(packet_id, outgoing, is_dup=number == SENT_BEFORE)
-        return bool(unsent) and unsent is not None and unsent[0][1] > through
+        if unsent and unsent[0][1] > through:
+            self.host.held.add(self)
 
     def _replay(self) -> None:
         room = REPLAY_BYTES

@@ -71,6 +71,7 @@ class FakeHost:
         self.clock = 0.0
         self.now: Callable[[], float] = lambda: self.clock
         self.woken: list[Outbound] = []
+        self.held: set[Outbound] = set()
 
     def wake(self, session: Outbound) -> None:
         session.is_dirty = True

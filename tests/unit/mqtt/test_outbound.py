@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.mqtt.message import Outgoing
+from gateway.mqtt.message import RETAIN_FLAG, Outgoing
 from gateway.mqtt.outbound import REPLAY_BYTES, SEND_WINDOW
 from gateway.mqtt.queues import DropPolicy, QueueBounds
 from tests.fakes.mqtt_sessions import FakeHost, made, outgoing
@@ -131,10 +131,11 @@ def test_a_delivery_that_the_journal_keeps_waits_for_the_disk() -> None:
     session, _ = made(host)
     session.sid = 7
     assert session.enqueue(outgoing(b"kept"), host.journal.number) == 1
-    assert session.pump()
+    session.pump()
     assert session.out == []
+    assert host.held == {session}
     host.journal.commit()
-    assert not session.pump()
+    session.pump()
     assert b"kept" in session.out
     session.acknowledged(1)
     assert host.journal.notes == [("finish", 7, 1)]
@@ -250,3 +251,15 @@ def test_a_restored_session_gives_no_packet_id_that_is_in_use() -> None:
     session.attached(lambda _: None)
     session.send(outgoing())
     assert sorted(session.inflight) == [1, 3, 65535]
+
+
+def test_a_replay_to_a_kept_session_goes_on_after_the_commit() -> None:
+    host = FakeHost()
+    session, _ = made(host)
+    session.sid = 7
+    session.replays = [iter([outgoing(b"kept", 1 | RETAIN_FLAG)])]
+    session.pump()
+    assert (session.out, host.held) == ([], {session})
+    host.journal.commit()
+    session.pump()
+    assert session.out[0].endswith(b"kept")
