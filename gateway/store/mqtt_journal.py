@@ -17,7 +17,8 @@ from gateway.mqtt.journal import Kept, KeptSubscription, SessionKey, Target
 from gateway.mqtt.message import Message
 from gateway.store.committer import Committer
 from gateway.store.mqtt_load import Loader
-from gateway.store.mqtt_log import LEAST_LOG_BYTES, MessageLog, Plan
+from gateway.store.mqtt_log import LEAST_LOG_BYTES, MessageLog
+from gateway.store.mqtt_plan import Plan
 from gateway.store.mqtt_segments import EXPIRY
 from gateway.store.mqtt_tables import Notes, Retained
 
@@ -89,6 +90,11 @@ class SqliteJournal:
     def is_full(self) -> bool:
         """Return whether messages that wait reached their bound: further ones should be dropped and counted."""
         return self._log.live_bytes + self._log.open.size >= self._limits.most_bytes
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Return the bytes of messages in the open group, which no commit has taken yet."""
+        return self._log.open.size
 
     @property
     def live_bytes(self) -> int:
@@ -224,7 +230,7 @@ class SqliteJournal:
         def write(connection: sqlite3.Connection) -> None:
             notes.write(connection, now, wall_ms)
             if plan is not None:
-                self._log.write(connection, plan)
+                plan.write(connection)
 
         return write
 

@@ -16,7 +16,8 @@ from gateway.mqtt.journal import (
 )
 from gateway.mqtt.message import Message
 from gateway.mqtt.ports import PrincipalKind
-from gateway.store.mqtt_log import RELEASED, Segment, read
+from gateway.store.mqtt_log import Segment
+from gateway.store.mqtt_plan import RELEASED, read
 from gateway.store.mqtt_segments import (
     IS_RELEASED,
     Contents,

@@ -1,22 +1,17 @@
 """The message log's bookkeeping: which deliveries live in which segment, and which segments may go.
 
-In memory: per session packet id -> (segment, released?, sequence number) packed into one int, and three counters
-a segment.  The bytes lie on disk only.  Segments leave from the oldest end: when none of their deliveries lives,
+In memory there are one int a delivery and three counters a segment; the bytes lie on disk only.  Segments leave from the oldest end: when none of their deliveries lives,
 or, once the log is larger than three times what lives in it, after those few were copied into a newer segment.
 So a note about a delivery always lies in a younger segment than the delivery, and is gone only after it.
 """
 
-import logging
-import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from gateway.mqtt.journal import Target
 from gateway.mqtt.message import Message
 from gateway.store import mqtt_segments as segments
-from gateway.store.mqtt_segments import HEAD, IS_RELEASED, MESSAGE, ONE, TARGET
-
-log = logging.getLogger(__name__)
+from gateway.store.mqtt_plan import RELEASED, SEQUENCE, SHIFT, Live, Plan
+from gateway.store.mqtt_segments import EXPIRES, HEAD, MESSAGE, ONE, RETAIN, TARGET
 
 ROW_BYTES = (
     512  # what a row costs beside its blob, in memory and on disk: many tiny ones are merged
@@ -24,11 +19,6 @@ ROW_BYTES = (
 LEAST_LOG_BYTES = 4 << 20  # below this, copying saves nothing worth its writes
 GARBAGE_FACTOR = 3
 COPIED_BYTES = 256 << 10  # of old segments, read in one commit; or four times what it adds
-
-SEQUENCE_BITS = 48  # a million deliveries a second for nine years
-RELEASED = 1 << SEQUENCE_BITS
-SHIFT = SEQUENCE_BITS + 1
-SEQUENCE = RELEASED - 1
 
 
 class Segment:
@@ -42,24 +32,6 @@ class Segment:
         self.count = count
         self.live = 0
         self.weight = size // count if count else 0
-
-
-Moved = tuple[int, int, int]
-"""(sid, packet id, sequence number) of a delivery copied to a newer segment."""
-
-
-@dataclass(slots=True)
-class Plan:
-    """What one commit does to the log; the writer's thread fills in what it copied."""
-
-    number: int
-    data: bytes
-    through: int  # segments up to this one are deleted
-    leaving: list[int]  # the ones among them whose living deliveries are copied first
-    copy: int  # the number of the segment that gets them
-    moved: list[Moved] = field(default_factory=list)
-    moved_bytes: int = 0
-    damaged: int = 0
 
 
 class MessageLog:
@@ -77,7 +49,7 @@ class MessageLog:
         self._finished: list[int] = []
         self._released: list[int] = []
         self._segments: dict[int, Segment] = {1: self.open}  # oldest first
-        self._live: dict[int, dict[int, int]] = {}
+        self._live: Live = {}
 
     @property
     def live(self) -> int:
@@ -108,33 +80,37 @@ class MessageLog:
     def add(self, message: Message, targets: Sequence[Target], expiry: bytes) -> None:
         """Note a message and who gets it; `expiry` as a segment holds it, b"" for never."""
         raw, properties, payload = message.raw, message.properties, message.payload
-        marks = message.qos | (4 if message.retain else 0) | (8 if expiry else 0)
-        live, sequence, base = self._live, self._sequence, self._base
-        lengths = (len(raw), len(properties), len(payload))
-        if len(targets) == 1 and not targets[0][3]:
-            sid, packet_id, flags, _ = targets[0]
-            parts = [ONE.pack(MESSAGE, marks, *lengths, 1, sequence, sid, packet_id, flags, 0)]
+        topic_size, properties_size, size = len(raw), len(properties), len(payload)
+        marks = message.qos | (RETAIN if message.retain else 0) | (EXPIRES if expiry else 0)
+        sequence, segment, count = self._sequence, self.open, len(targets)
+        if count == 1:
+            [(sid, packet_id, flags, identifiers)] = targets
+            head = ONE.pack(
+                *(MESSAGE, marks, topic_size, properties_size, size, 1),
+                *(sequence, sid, packet_id, flags, len(identifiers)),
+            )
+            self._parts += (head, identifiers, expiry, raw, properties, payload)
+            self._hold(sid, packet_id, sequence)
         else:
-            parts = [HEAD.pack(MESSAGE, marks, *lengths, len(targets))]
+            parts = [HEAD.pack(MESSAGE, marks, topic_size, properties_size, size, count)]
             for number, (sid, packet_id, flags, identifiers) in enumerate(targets, sequence):
                 parts.append(TARGET.pack(number, sid, packet_id, flags, len(identifiers)))
                 parts.append(identifiers)
-        parts += (expiry, raw, properties, payload)
-        for sid, packet_id, _, _ in targets:
-            held = live.get(sid)
-            if held is None:
-                held = live[sid] = {}
-            elif packet_id in held:
-                self.finish(sid, packet_id)  # nobody tells two deliveries with one packet id apart
-                held = live.setdefault(sid, held)
-            held[packet_id] = base | sequence
-            sequence += 1
-        self._sequence = sequence
-        self._parts += parts
-        segment = self.open
-        segment.size += HEAD.size + TARGET.size * len(targets) + sum(lengths)
-        segment.count += len(targets)
-        segment.live += len(targets)
+                self._hold(sid, packet_id, number)
+            self._parts += (*parts, expiry, raw, properties, payload)
+        self._sequence = sequence + count
+        segment.size += HEAD.size + TARGET.size * count + topic_size + properties_size + size
+        segment.count += count
+        segment.live += count
+
+    def _hold(self, sid: int, packet_id: int, sequence: int) -> None:
+        held = self._live.get(sid)
+        if held is None:
+            held = self._live[sid] = {}
+        elif packet_id in held:
+            self.finish(sid, packet_id)  # nobody tells two deliveries with one packet id apart
+            held = self._live.setdefault(sid, held)
+        held[packet_id] = self._base | sequence
 
     def finish(self, sid: int, packet_id: int) -> bool:
         """Note that a delivery is over; False when it is not known."""
@@ -197,22 +173,7 @@ class MessageLog:
             copy += 1
             self._segments[copy] = Segment(copy)
         self._begin(copy + 1)
-        return Plan(segment.number, data, through, leaving, copy)
-
-    def write(self, connection: sqlite3.Connection, plan: Plan) -> None:
-        """Carry a plan out, in the writer's thread."""
-        kept: list[bytes] = []
-        for number in plan.leaving:
-            kept += self._living(connection, number, plan)
-        if plan.through:
-            connection.execute("DELETE FROM mqtt_segments WHERE id <= ?", (plan.through,))
-        moved = b"".join(kept)
-        plan.moved_bytes = len(moved)
-        rows = [(plan.number, plan.data), (plan.copy, moved)]
-        connection.executemany(
-            "INSERT INTO mqtt_segments (id, crc, data) VALUES (?, ?, ?)",
-            [(number, segments.checksum(number, data), data) for number, data in rows if data],
-        )
+        return Plan(segment.number, data, through, leaving, copy, self._live)
 
     def written(self, plan: Plan) -> None:
         """Note, on the event loop, that a plan is on disk."""
@@ -282,39 +243,3 @@ class MessageLog:
             size -= segment.size + ROW_BYTES
             budget -= segment.size + ROW_BYTES
         return chosen
-
-    def _living(self, connection: sqlite3.Connection, number: int, plan: Plan) -> list[bytes]:
-        """Return the messages of a segment that somebody still waits for, for those only."""
-        row = connection.execute("SELECT crc, data FROM mqtt_segments WHERE id = ?", (number,))
-        contents = read(number, *(row.fetchone() or (0, b"")))
-        if contents is None:
-            plan.damaged += 1
-            return []
-        kept: list[bytes] = []
-        for message in contents.messages:
-            targets = []
-            for target in message.targets:
-                value = self._live.get(target.sid, {}).get(target.packet_id, 0)
-                if value & SEQUENCE == target.sequence:
-                    flags = target.flags | (IS_RELEASED if value & RELEASED else 0)
-                    targets.append(target._replace(flags=flags))
-                    plan.moved.append((target.sid, target.packet_id, target.sequence))
-            if targets:
-                kept.append(message.encoded(targets))
-        return kept
-
-
-def read(number: int, crc: int, data: bytes) -> segments.Contents | None:
-    """Return what a row holds; None, with a line in the log, when its bytes are not what was written."""
-    try:
-        if segments.checksum(number, data) == crc:
-            return segments.decode(data)
-        reason = "its checksum differs"
-    except ValueError as error:
-        reason = str(error)
-    log.error(
-        "part of the MQTT message log is damaged: queued messages in it are lost, and some that were"
-        " delivered may come again",
-        extra={"code": "GW-1530", "segment": number, "bytes": len(data), "reason": reason},
-    )
-    return None

@@ -6,7 +6,8 @@ import pytest
 
 from gateway.mqtt.message import Message
 from gateway.store import mqtt_log, mqtt_segments
-from gateway.store.mqtt_log import MessageLog, Plan
+from gateway.store.mqtt_log import MessageLog
+from gateway.store.mqtt_plan import Plan
 
 BIG = bytes(2000)
 
@@ -27,7 +28,7 @@ class Disk:
     def begin(self) -> Plan:
         plan = self.log.seal()
         assert plan is not None
-        self.log.write(self.connection, plan)
+        plan.write(self.connection)
         return plan
 
     def commit(self) -> None:
