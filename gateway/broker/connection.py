@@ -296,8 +296,8 @@ class Connection(PausedInput):
 
     def leave(self, *, with_will: bool = False) -> None:
         """Handle DISCONNECT: no will, unless it asks for it; what came before it is still handled."""
-        if not with_will:
-            self.will = None
+        if not with_will and self.will is not None:
+            self.broker.wills.void(self)
         self.has_left = True
         if not self.holds:
             self.end("left")

@@ -28,6 +28,7 @@ from gateway.mqtt.topics import (
 log = logging.getLogger(__name__)
 
 UNFLUSHED_BYTES = 1 << 20  # input routed before its output is written, within one tick
+MOST_BACKLOG = 16 << 20  # noted and not on disk, in bytes: then all readers rest until half of it is
 
 
 class Routing:
@@ -47,6 +48,8 @@ class Routing:
         self.subscriptions = Subscriptions(self)
         self.trie = self.subscriptions.trie
         self.noted = 0  # group of the journal that the publish at hand must wait for
+        self.on_backlog: Callable[[bool], None] = lambda _: None  # told when the disk is far behind
+        self.is_behind = False
         self.held: set[Outbound] = set()  # with deliveries that wait for the disk
         self.unflushed_bytes = 0
         self.retained_refused = 0
@@ -80,6 +83,9 @@ class Routing:
 
     def durable(self) -> None:
         """Send what waited for the disk, after a commit."""
+        if self.is_behind and self.journal.backlog_bytes < MOST_BACKLOG // 2:
+            self.is_behind = False
+            self.on_backlog(False)
         held, self.held = self.held, set()
         for session in held:
             session.pump()
@@ -151,6 +157,9 @@ class Routing:
 
     def _note(self, message: Message, targets: list[Target]) -> None:
         self.noted = self.journal.enqueue(message, targets)
+        if self.journal.backlog_bytes > MOST_BACKLOG and not self.is_behind:
+            self.is_behind = True
+            self.on_backlog(True)
         if self.noted <= self.journal.through:
             self.durable()
 

@@ -88,6 +88,7 @@ class Broker:
         self.journal.on_durable = self.journaled
         self.claims = Claims()
         self.routing = Routing(self.journal, self.limits.bounds(), lambda: self.now())  # noqa: PLW0108 - tests set `now`
+        self.routing.on_backlog = lambda is_far: self.throttle("journal", is_full=is_far)
         self.registry = Registry(self)
         self.sessions = Sessions(self)
         self.wills = Wills(self)

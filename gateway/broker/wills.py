@@ -57,18 +57,23 @@ class Wills:
 
     def opened(self, connection: "Connection") -> None:
         """Note the will of a client that has logged in; what it left before is void (MQTT-3.1.3-9)."""
-        self._due.pop((connection.principal.name, connection.client_id), None)
+        before = self._due.pop((connection.principal.name, connection.client_id), None)
         will = connection.will
         key = _session_key(connection)
+        if before is not None and will is None:
+            self._broker.journal.will(key, None)
         if will is not None:
             self._broker.journal.will(key, self._message(will, connection), will.delay_s)
 
+    def void(self, connection: "Connection") -> None:
+        """Forget the will of a client that says good-bye (MQTT-3.14.4-3)."""
+        connection.will = None
+        self._broker.journal.will(_session_key(connection), None)
+
     def ended(self, connection: "Connection", *, is_session_over: bool) -> None:
-        """Publish the will of a client that went without a word, or line it up; forget that of one that said so."""
+        """Publish the will of a client that went without a word, or line it up."""
         will, connection.will = connection.will, None
         if will is None:
-            if connection.has_left:
-                self._broker.journal.will(_session_key(connection), None)
             return
         message = self._message(will, connection)
         gone = Gone(connection.principal, connection.client_id, connection.peer)

@@ -95,6 +95,16 @@ class Journal(Protocol):
     through: int  # every group up to this one is on disk
     on_durable: Callable[[int], None]
 
+    @property
+    def is_full(self) -> bool:
+        """Return whether what waits for its receivers has reached the journal's bound: drop, and count."""
+        ...
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Return how much is noted and not on disk yet."""
+        ...
+
     def new_session(self, key: SessionKey, version: int, expiry_s: int) -> int:
         """Keep a session; return its sid, never used before in this store."""
         ...
@@ -153,6 +163,8 @@ class NoJournal:
 
     number = 0
     through = 0
+    is_full = False
+    backlog_bytes = 0
 
     def __init__(self) -> None:
         self.on_durable: Callable[[int], None] = lambda _: None

@@ -129,6 +129,9 @@ class Outbound:
 
     def enqueue(self, outgoing: Outgoing, number: int) -> int:
         """Queue a message that group `number` of the journal will hold; return its packet id, 0 when dropped."""
+        if self.host.journal.is_full:
+            self.dropped += 1
+            return 0
         packet_id = self.next_id()
         return packet_id if self._queue(packet_id, number, outgoing) else 0
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from gateway.broker.limits import Limits
 from gateway.broker.listeners import Listener, ListenerSpec
 from gateway.broker.server import Broker, OnRefused
+from gateway.mqtt.journal import Journal
 from gateway.mqtt.ports import Credentials, Grant, Principal, PrincipalKind, Rejected
 
 DEVICE = "11111111-aaaa-4bbb-8ccc-000000000001"
@@ -42,10 +43,14 @@ OPEN: "list[RawClient]" = []
 
 @contextlib.asynccontextmanager
 async def running(
-    limits: Limits | None = None, on_refused: OnRefused | None = None
+    limits: Limits | None = None,
+    on_refused: OnRefused | None = None,
+    journal: Journal | None = None,
 ) -> AsyncIterator[tuple[Broker, int]]:
     """Run a broker; yields it and its port."""
-    broker = Broker(authenticate, limits=limits, on_refused=on_refused, version="test")
+    broker = Broker(
+        authenticate, limits=limits, on_refused=on_refused, version="test", journal=journal
+    )
     async with contextlib.AsyncExitStack() as stack:
         listener = Listener(broker, ListenerSpec("test", ("127.0.0.1",), 0))
         await listener.open(stack)
