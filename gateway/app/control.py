@@ -38,6 +38,10 @@ class Operations(Protocol):
         """Stream log lines as events."""
         ...
 
+    def trace(self, arguments: Arguments) -> AsyncIterator[bytes]:
+        """Stream packets of MQTT clients as events."""
+        ...
+
     async def perform(self, operation: str, arguments: Arguments) -> object:
         """Carry out one named operation of OPERATIONS."""
         ...
@@ -59,6 +63,12 @@ OPERATIONS: tuple[tuple[str, str, str], ...] = (
     ("POST", "/leave", "leave"),
     ("POST", "/line", "line"),
     ("POST", "/logs/level", "log-level"),
+    ("GET", "/broker/clients", "broker-clients"),
+    ("GET", "/broker/sessions", "broker-sessions"),
+    ("GET", "/broker/retained", "broker-retained"),
+    ("POST", "/broker/retained/clear", "broker-retained-clear"),
+    ("GET", "/broker/refused", "broker-refused"),
+    ("POST", "/broker/kick", "broker-kick"),
     ("GET", "/broker/users", "broker-users"),
     ("POST", "/broker/users", "broker-user-add"),
     ("POST", "/broker/users/roles", "broker-user-roles"),
@@ -83,11 +93,19 @@ def control_app(node: Operations) -> Starlette:
     async def log_stream(_: Request) -> Response:
         return StreamingResponse(node.log_stream(), media_type="text/event-stream")
 
+    async def trace(request: Request) -> Response:
+        try:
+            lines = node.trace(request.query_params)
+        except GatewayError as error:
+            return _fault(error)
+        return StreamingResponse(lines, media_type="text/event-stream")
+
     routes = [
         Route("/status", status),
         Route("/events", events),
         Route("/logs", logs),
         Route("/logs/stream", log_stream),
+        Route("/broker/trace", trace),
         *(Route(path, _performer(node, name), methods=[verb]) for verb, path, name in OPERATIONS),
     ]
     return Starlette(routes=routes)
@@ -99,10 +117,13 @@ def _performer(node: Operations, name: str) -> Callable[[Request], Awaitable[Res
             arguments = await _arguments(request)
             return JSONResponse(await node.perform(name, arguments))
         except GatewayError as error:
-            fault = {"error": error.text, "code": error.code, "hint": error.hint}
-            return JSONResponse(fault, 409)
+            return _fault(error)
 
     return perform
+
+
+def _fault(error: GatewayError) -> Response:
+    return JSONResponse({"error": error.text, "code": error.code, "hint": error.hint}, 409)
 
 
 async def _arguments(request: Request) -> Arguments:
@@ -117,4 +138,4 @@ async def _arguments(request: Request) -> Arguments:
             code="GW-1811",
             hint="this is what the `gateway` command sends; is it of the same version as the node?",
         )
-    return {**value, **request.path_params}
+    return {**request.query_params, **value, **request.path_params}

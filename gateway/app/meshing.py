@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING
 
 from gateway import __version__
 from gateway.app.accounts import Accounts
+from gateway.app.bans import Bans
 from gateway.app.client_file import DEMO_USER, password_file
+from gateway.app.entrances import Directory, EntranceAuthenticator
 from gateway.app.logins import LocalUsers, User, principal_of, user_from_file
 from gateway.app.parking import parking
+from gateway.app.peering import bridge_principal
 from gateway.broker.access_change import user_changed
 from gateway.broker.limits import Limits
 from gateway.broker.server import Broker
@@ -19,8 +22,10 @@ from gateway.mesh.mqtt import MqttFace
 from gateway.mesh.registration import RegistrationMode
 from gateway.mesh.router import Router, Ways
 from gateway.model import Command, DeviceUuid, Message
+from gateway.model.device import is_uuid, normalised
 from gateway.model.whitelist import may
-from gateway.mqtt.ports import Publish, Session
+from gateway.mqtt.journal import SessionKey
+from gateway.mqtt.ports import Principal, PrincipalKind, Publish, Session
 from gateway.store.users import SqliteUsers
 
 if TYPE_CHECKING:
@@ -61,19 +66,36 @@ class Meshing:
                 other=self.users,
             ),
         )
+        self.entrances = EntranceAuthenticator(
+            self.mesh.authenticator,
+            Directory(self.users.find, self.mesh.access, self._is_child),
+            settings.mqtt,
+        )
+        self.bans = Bans(self.entrances)
         limits = settings.mqtt.limits
         self.broker = Broker(
-            self.mesh.authenticator,
+            self.bans,
             limits=Limits(
                 connections=limits.most_connections,
                 packet_bytes=limits.most_packet_bytes,
                 connect_s=limits.connect_timeout_s,
                 unsent_bytes=limits.most_queued_bytes,
                 keep_alive_s=limits.most_keep_alive_s,
+                queued=limits.most_waiting_messages,
+                queued_bytes=limits.most_waiting_bytes,
+                session_expiry_s=limits.most_session_s,
+                messages_per_s=limits.most_messages_per_s,
+                bytes_per_s=limits.most_bytes_per_s,
             ),
             on_refused=self._refused,
             version=__version__,
+            journal=parts.stores.journal,
         )
+        self.presets: dict[str, Principal] = {
+            entrance.anonymous.name: entrance.anonymous
+            for entrance in self.entrances.entrances.values()
+            if entrance.anonymous is not None
+        }  # who comes in without a login, by name
         self.face: MqttFace | None = None
         self.accounts = Accounts(
             SqliteUsers(parts.stores.state),
@@ -96,6 +118,22 @@ class Meshing:
         if self.mesh.registration.mode is RegistrationMode.OPEN:
             log.warning("anybody may register devices here: mesh.registration is open")
         await self.accounts.load()
+
+    async def restore(self) -> None:
+        """Give the broker what the journal kept; sessions of identities that are no more are dropped."""
+        kept = await self._parts.stores.journal.load()
+        uuids = {normalised(s.key.identity) for s in kept.sessions if is_uuid(s.key.identity)}
+        known = await self._parts.stores.devices.access_records(sorted(uuids))
+
+        def principal(key: SessionKey) -> Principal | None:
+            if key.kind is PrincipalKind.USER:
+                found = self.users.find(key.identity) or self.presets.get(key.identity)
+                return found or bridge_principal(self._parts.loaded, key)
+            uuid = normalised(key.identity)
+            kind = PrincipalKind.CHILD if self._is_child(uuid) else PrincipalKind.DEVICE
+            return Principal(kind, uuid) if uuid in known else None
+
+        self.broker.restore(kept, principal)
 
     def may(self, actor: DeviceUuid, device: DeviceUuid, list_name: str) -> bool:
         """Return whether a list of a device admits an actor; an unread record denies."""

@@ -1,30 +1,14 @@
 """The node's metrics for Prometheus: what each number means, and where it is read."""
 
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from gateway.app.broker_numbers import add_broker
 from gateway.app.peering import add_bridges
 from gateway.runtime.metrics import Metrics, add_process
 
 if TYPE_CHECKING:
     from gateway.app.parts import Parts
-
-BROKER_GAUGES = {
-    "clients": "Clients that are logged in.",
-    "connections": "Open MQTT connections.",
-    "subscriptions": "Subscriptions of all clients.",
-    "retained": "Retained messages kept.",
-    "queued": "Messages that wait for slow clients.",
-}
-BROKER_COUNTERS = {
-    "messages_in": "Messages published by clients.",
-    "messages_out": "Messages delivered to clients.",
-    "bytes_in": "Bytes read from clients.",
-    "dropped": "Messages dropped for clients that read too slowly.",
-    "refused": "Publishes and subscriptions refused.",
-    "failed_logins": "Logins refused.",
-}
 
 
 def metrics_of(parts: "Parts") -> Metrics:
@@ -69,13 +53,6 @@ def metrics_of(parts: "Parts") -> Metrics:
         "Things that wait for a person.",
         lambda: len(parts.status()["parked"]),
     )
-    for name, meaning in BROKER_GAUGES.items():
-        gauge(f"gateway_broker_{name}", meaning, _broker(parts, name))
-    for name, meaning in BROKER_COUNTERS.items():
-        counter(f"gateway_broker_{name}_total", meaning, _broker(parts, name))
+    add_broker(metrics, parts)
     add_bridges(metrics, parts)
     return metrics
-
-
-def _broker(parts: "Parts", name: str) -> Callable[[], Any]:
-    return lambda: parts.mesh.broker.stats()[name]

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gateway.app.broker_operations import broker_operations
+from gateway.app.broker_operations import broker_operations, trace_of
 from gateway.app.control import Arguments
 from gateway.app.live import described, encoded
 from gateway.app.log_lines import LogStream
@@ -56,6 +56,10 @@ class NodeOperations:
     def log_stream(self) -> AsyncIterator[bytes]:
         """Stream log lines as events."""
         return LogStream(self._parts.logs, lambda line: encoded("line", line)).lines()
+
+    def trace(self, arguments: Arguments) -> AsyncIterator[bytes]:
+        """Stream packets of MQTT clients."""
+        return trace_of(self._parts.mesh.broker, arguments)
 
     async def perform(self, operation: str, arguments: Arguments) -> object:
         """Carry out one operation."""

@@ -228,6 +228,8 @@ class Tracing:
             found = said[wanted.with_payload]
             if found is not None and wanted.is_about(found.topics):
                 watcher.tell(_traced(connection, followed, direction, found.text))
+        if not said:
+            reading.aliases.clear()  # not read, so what they stand for now is not known
 
     def _say(
         self, connection: "Connection", followed: Followed, direction: str, line: Line

@@ -1,10 +1,12 @@
 """What the actions of `gateway broker` have in common: their options, and how they print times."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from gateway.cli.output import span
+from gateway.errors import ConfigError
 
 Act = Callable[[argparse.Namespace], int]
 
@@ -25,3 +27,28 @@ def add_action(actions: Any, name: str, summary: str, act: Act | None) -> argpar
 def span_ago(at_ms: int | None, now_s: float) -> str:
     """Return how long ago a moment (epoch) was: `2 d 3 h ago`."""
     return "-" if at_ms is None else f"{span(now_s - at_ms / 1000)} ago"
+
+
+UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of `30s`, `5m` or `2h`; raises ValueError, which argparse explains."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in UNITS_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 30s, 5m or 2h")
+    try:
+        return float(number) * UNITS_S[unit]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 30s, 5m or 2h") from None
+
+
+def confirmed(question: str) -> bool:
+    """Ask on the terminal; without one, raise ConfigError GW-1820 that names the option."""
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            f"there is no terminal to ask: {question}",
+            code="GW-1824",
+            hint="add --yes to do it without asking",
+        )
+    return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}

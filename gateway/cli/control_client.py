@@ -73,13 +73,17 @@ def ask(state_dir: Path, method: str, path: str, body: object = None) -> Any:
         connection.close()
     parsed = json.loads(raw) if raw else None
     if reply.status >= http.client.BAD_REQUEST:
-        fault = parsed if isinstance(parsed, dict) else {}
-        raise GatewayError(
-            str(fault.get("error", f"the gateway answered {reply.status}")),
-            code=str(fault.get("code", "GW-1802")),
-            hint=str(fault.get("hint", "look at `gateway logs`")),
-        )
+        raise _refused(reply.status, parsed)
     return parsed
+
+
+def _refused(status: int, parsed: Any) -> GatewayError:
+    fault = parsed if isinstance(parsed, dict) else {}
+    return GatewayError(
+        str(fault.get("error", f"the gateway answered {status}")),
+        code=str(fault.get("code", "GW-1802")),
+        hint=str(fault.get("hint", "look at `gateway logs`")),
+    )
 
 
 def stream(state_dir: Path, path: str) -> Iterator[tuple[str, str]]:
@@ -88,6 +92,8 @@ def stream(state_dir: Path, path: str) -> Iterator[tuple[str, str]]:
     try:
         connection.request("GET", path, headers={"Accept": "text/event-stream"})
         reply = connection.getresponse()
+        if reply.status >= http.client.BAD_REQUEST:
+            raise _refused(reply.status, json.loads(reply.read() or b"{}"))
         event, data = "message", ""
         while line := reply.readline():
             text = line.decode().rstrip("\r\n")
