@@ -4,18 +4,23 @@ import asyncio
 import contextlib
 import logging
 import socket
-import ssl
 from typing import TYPE_CHECKING
 
 from gateway import __version__
 from gateway.app.http import HttpServer, tcp_socket, unix_socket
+from gateway.app.listening import (
+    Certificates,
+    network_listeners,
+    unix_listener,
+    warn_of_anonymous,
+)
 from gateway.app.numbers import metrics_of
 from gateway.app.operations import NodeOperations
 from gateway.app.parking import parking
-from gateway.broker.listeners import Listener, ListenerSpec
+from gateway.broker.listeners import Listener
+from gateway.broker.unix_socket import UnixListener
 from gateway.errors import ConfigError
 from gateway.runtime.supervisor import Service
-from gateway.uplink.certificate import server_context
 
 if TYPE_CHECKING:
     from gateway.app.parts import Parts
@@ -30,6 +35,7 @@ class Faces:
     def __init__(self, parts: "Parts") -> None:
         self._parts = parts
         self._listeners: dict[str, Listener] = {}
+        self._unix: UnixListener | None = None
         self._http: list[str] = []
         self.amqtt: AmqttEngine | None = None
         self.services: list[Service] = []
@@ -41,17 +47,27 @@ class Faces:
         self._open_control(stack)
 
     def _open_mqtt(self) -> None:
-        mqtt, broker = self._parts.settings.mqtt, self._parts.mesh.broker
+        """Make every listener; one that cannot open is parked and tried again, whatever stands in its way."""
+        parts, mqtt = self._parts, self._parts.settings.mqtt
+        entrances, broker = parts.mesh.entrances.entrances, parts.mesh.broker
+        certificates = Certificates(mqtt.tls, parts.options.state_dir, parts.loaded.resolve)
+        self._listeners = network_listeners(broker, mqtt, entrances, certificates)
         if mqtt.engine == "amqtt":
+            self._listeners.pop("tcp", None)
             self._open_amqtt()
-        elif mqtt.tcp.enabled:
-            spec = ListenerSpec("tcp", (mqtt.tcp.bind,), mqtt.tcp.port)
-            self._listeners["tcp"] = Listener(broker, spec)
-        if mqtt.tls.enabled:
-            with parking("mqtt-tls", self._parts.park):
-                spec = ListenerSpec("tls", (mqtt.tls.bind,), mqtt.tls.port, tls=self._context())
-                self._listeners["tls"] = Listener(broker, spec)
         self.services += self._listeners.values()
+        if mqtt.unix.enabled:
+            name = mqtt.unix.path
+            path = (
+                parts.options.state_dir / "mqtt.sock"
+                if name is None
+                else parts.loaded.resolve(name)
+            )
+            self._unix = unix_listener(broker, mqtt, entrances["unix"], path)
+            self.services.append(self._unix)
+        if any(listener.is_encrypted for listener in self._listeners.values()):
+            self.services.append(certificates)
+        warn_of_anonymous(entrances, {**self._listeners, **({"unix": 1} if self._unix else {})})
 
     def _open_amqtt(self) -> None:
         """Let amqtt serve users and plain topics on the plain listener; devices and children need ours (TLS)."""
@@ -69,29 +85,12 @@ class Faces:
                 logging.getLogger(chatty).setLevel(logging.WARNING)
             self.amqtt = AmqttEngine(
                 self._parts.mesh.users,
-                host=mqtt.tcp.bind,
+                host=mqtt.tcp.hosts[0],
                 port=mqtt.tcp.port,
                 accept_risks=mqtt.accept_amqtt_risks,
+                on_command=self._parts.dispatcher.from_topic,
             )
             self.services.append(Renamed("mqtt-amqtt", self.amqtt))
-
-    def _context(self) -> ssl.SSLContext:
-        tls = self._parts.settings.mqtt.tls
-        if tls.certificate_file is None:
-            return server_context(self._parts.options.state_dir)
-        resolve = self._parts.loaded.resolve
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        try:
-            context.load_cert_chain(
-                resolve(tls.certificate_file), resolve(tls.key_file) if tls.key_file else None
-            )
-        except OSError as error:
-            raise ConfigError(
-                f"the certificate {tls.certificate_file} cannot be used: {error.strerror or error}",
-                code="GW-1810",
-                hint="name a PEM certificate and its key in [mqtt.tls], or leave both out",
-            ) from error
-        return context
 
     def _open_http(self, stack: contextlib.ExitStack | contextlib.AsyncExitStack) -> None:
         http = self._parts.settings.http
@@ -138,7 +137,7 @@ class Faces:
 
     async def broker_ready(self) -> None:
         """Return once a listener accepts connections; at once where there is none."""
-        waiting = [listener.ready.wait() for listener in self._listeners.values()]
+        waiting = [listener.ready.wait() for listener in self._all()]
         if self.amqtt is not None:
             waiting.append(self.amqtt.ready.wait())
         if not waiting:
@@ -149,19 +148,25 @@ class Faces:
             for task in tasks:
                 task.cancel()
 
+    def _all(self) -> list[Listener | UnixListener]:
+        """Return the listeners that bring clients; the Unix socket alone is none to wait for."""
+        found: list[Listener | UnixListener] = [*self._listeners.values()]
+        return found or ([self._unix] if self._unix is not None else [])
+
     def addresses(self) -> dict[str, tuple[str, int]]:
-        """Return the first address of each listener that runs."""
+        """Return the first address of each listener that runs and that children may use."""
         return {
             name: listener.addresses[0]
             for name, listener in self._listeners.items()
-            if listener.addresses
+            if listener.addresses and listener.is_for_children
         }
 
     def mqtt_addresses(self) -> list[str]:
-        """Return host:port of every MQTT listener."""
-        own = [f"{host}:{port}" for x in self._listeners.values() for host, port in x.addresses]
+        """Return where every MQTT listener is found."""
         tcp = self._parts.settings.mqtt.tcp
-        return own if self.amqtt is None else [*own, f"{tcp.bind}:{tcp.port} (amqtt)"]
+        own = [place for listener in self._listeners.values() for place in listener.where()]
+        amqtt = [] if self.amqtt is None else [f"{tcp.hosts[0]}:{tcp.port} (amqtt)"]
+        return [*own, *amqtt, *(self._unix.where() if self._unix is not None else ())]
 
     def http_addresses(self) -> list[str]:
         """Return host:port of the HTTP server."""
