@@ -26,7 +26,7 @@ from gateway.mqtt.packets import (
 )
 from gateway.mqtt.ports import Credentials, Principal, PrincipalKind, Rejected
 from gateway.mqtt.reasons import ProtocolViolation, violation
-from gateway.mqtt.session import RECEIVE_MAXIMUM, MqttSession
+from gateway.mqtt.session import RECEIVE_MAXIMUM
 
 if TYPE_CHECKING:
     from gateway.broker.server import Broker
@@ -52,6 +52,7 @@ def on_connect(connection: Connection, data: bytes, _first: int, body: int, end:
     # Who it says it is, for those who are told of a refusal; it may do nothing by it.
     connection.principal = Principal(PrincipalKind.USER, asked.username or "")
     connection.client_id = asked.client_id
+    connection.most_bytes = asked.most_packet_bytes or 0
     if (reason := _refusal(connection, asked)) is not None:
         refuse(connection, *reason)
         return True
@@ -110,16 +111,24 @@ def refuse(connection: Connection, code: int, text: str, reason: int = 0) -> Non
     """Answer a CONNECT with a refusal and close: `code` to MQTT 3, `reason` (or its like) to MQTT 5."""
     connection.broker.connect_refused(connection, text)
     log.info("connect refused", extra={"peer": connection.peer, "reason": text, "connack": code})
-    if connection.transport is not None:
-        connection.transport.write(_refusal_packet(connection.version, code, text, reason))
+    packet = _refusal_packet(connection, code, text, reason)
+    if connection.transport is not None and packet:
+        connection.transport.write(packet)
     connection.end(text)
 
 
-def _refusal_packet(version: int, code: int, text: str, reason: int) -> bytes:
-    if version < 5:
+def _refusal_packet(connection: Connection, code: int, text: str, reason: int) -> bytes:
+    if connection.version < 5:
         return connack(code)
+    reason = reason or reasons.connack_v5(code)
     told: Properties = {props.REASON_STRING: text[:REASON_TEXT_BYTES]}
-    return connack(reason or reasons.connack_v5(code), version=5, properties=told)
+    for packet in (
+        connack(reason, version=5, properties=told),
+        connack(reason, version=5),
+    ):
+        if not 0 < connection.most_bytes < len(packet):  # MQTT-3.2.2-19
+            return packet
+    return b""
 
 
 def _judged(
@@ -182,22 +191,26 @@ def _admit(connection: Connection, asked: Connect, principal: Principal) -> None
             reasons.QUOTA_EXCEEDED,
         )
         return
+    connection.client_id = client_id
+    connection.keep_alive_s = _keep_alive(broker, asked.keep_alive_s)
+    told = _announced(connection, asked, expiry_s) if asked.version == 5 else None
+    if 0 < connection.most_bytes < len(connack(0, version=asked.version, properties=told)):
+        refuse(connection, UNAVAILABLE, "too small a maximum packet", reasons.PACKET_TOO_LARGE)
+        return
     rival = broker.registry.live.get(key)
     if rival is not None:
         broker.taken_over += 1
         broker.registry.taken_over(principal.name, broker.now())
         rival.end("taken over", reasons.SESSION_TAKEN_OVER)
     session, is_present = broker.sessions.begin(principal, client_id, expiry_s, asked)
-    connection.principal, connection.client_id = principal, client_id
+    connection.principal = principal
     connection.will = asked.will
-    connection.keep_alive_s = _keep_alive(broker, asked.keep_alive_s)
     connection.session = session
     connection.since = broker.now()
     if broker.limits.messages_per_s or broker.limits.bytes_per_s:
         limits = broker.limits
         connection.meter = Meter(limits.messages_per_s, limits.bytes_per_s, broker.now())
     broker.registry.add(key, connection)
-    told = _announced(connection, asked, session) if asked.version == 5 else None
     session.out.append(connack(0, is_present=is_present, version=asked.version, properties=told))
     assert connection.transport is not None
     session.attached(connection.transport.write)
@@ -205,15 +218,15 @@ def _admit(connection: Connection, asked: Connect, principal: Principal) -> None
     connection.release(Hold.LOGIN)
 
 
-def _announced(connection: Connection, asked: Connect, session: MqttSession) -> Properties:
+def _announced(connection: Connection, asked: Connect, expiry_s: int) -> Properties:
     """Return what an MQTT 5 client has to know of this server (3.2.2.3)."""
     told: Properties = {
         props.RECEIVE_MAXIMUM: RECEIVE_MAXIMUM,
         props.TOPIC_ALIAS_MAXIMUM: ALIASES_IN,
         props.MAXIMUM_PACKET_SIZE: connection.limit(),
     }
-    if session.expiry_s != asked.expiry_s:
-        told[props.SESSION_EXPIRY] = session.expiry_s
+    if expiry_s != asked.expiry_s:
+        told[props.SESSION_EXPIRY] = expiry_s
     if not asked.client_id:
         told[props.ASSIGNED_CLIENT_ID] = connection.client_id
     if connection.keep_alive_s != asked.keep_alive_s:

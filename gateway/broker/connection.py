@@ -65,6 +65,7 @@ class Connection(PausedInput):
         "is_traced",
         "keep_alive_s",
         "meter",
+        "most_bytes",
         "packets_in",
         "peer",
         "principal",
@@ -90,6 +91,7 @@ class Connection(PausedInput):
         self.client_id = ""
         self.peer = ""
         self.version = 4
+        self.most_bytes = 0  # largest packet the client takes; 0: any
         self.routes: dict[bytes, Entry] = {}
         self.aliases: dict[int, bytes] | None = None  # topics that the client shortened
         self.will: Will | None = None

@@ -10,7 +10,7 @@ from gateway.broker.subscriptions import OPTION_BITS, share_of
 from gateway.model.device import is_uuid
 from gateway.mqtt.filters import is_valid_filter
 from gateway.mqtt.journal import Kept, KeptSession, KeptSubscription, SessionKey
-from gateway.mqtt.outbound import ALIASES_OUT, SEND_WINDOW, SENT_BEFORE
+from gateway.mqtt.outbound import ALIASES_OUT, FOUND, SEND_WINDOW
 from gateway.mqtt.packets import Connect
 from gateway.mqtt.ports import Principal
 from gateway.mqtt.session import MqttSession
@@ -119,9 +119,7 @@ class Sessions:
         session.version = kept.version
         session.expiry_s = kept.expiry_s
         session.received = dict.fromkeys(kept.received, (0, 0)) or None
-        waiting = [
-            (d.packet_id, SENT_BEFORE, d.outgoing) for d in kept.deliveries if not d.is_released
-        ]
+        waiting = [(d.packet_id, FOUND, d.outgoing) for d in kept.deliveries if not d.is_released]
         session.restore(waiting, {d.packet_id for d in kept.deliveries if d.is_released})
         for found in kept.subscriptions:
             mark = found.options & OPTION_BITS | found.identifier << IDENTIFIER_SHIFT

@@ -18,6 +18,7 @@ ALIASES_OUT = (
     32  # topics shortened per connection, first come: more would cost more memory than it saves
 )
 SENT_BEFORE = -1  # in place of a journal number: durable, and to be marked as a duplicate
+FOUND = -2  # the same after a restart: nobody knows whether it had been sent
 REPLAY_BYTES = 256 << 10  # retained messages sent per turn; the rest follows once these are written
 
 Replay = Iterator[Outgoing]
@@ -136,7 +137,10 @@ class Outbound:
         return packet_id if self._queue(packet_id, number, outgoing) else 0
 
     def answer(self, packet: bytes) -> None:
-        """Send a protocol answer; never dropped, bounded by what the client asked."""
+        """Send a protocol answer; dropped only where the client takes no packet of its size (MQTT-3.1.2-24)."""
+        if 0 < self.most_bytes < len(packet):
+            self.dropped += 1
+            return
         self.out.append(packet)
         if not self.is_dirty:
             self.host.wake(self)
@@ -291,11 +295,12 @@ class Outbound:
                 break
             packet_id, number, outgoing = self._take_unsent()
             expires_at = outgoing[0].expires_at
-            if expires_at is not None and expires_at <= self.host.now():
+            is_over = expires_at is not None and expires_at <= self.host.now()
+            if is_over and _may_expire(number, outgoing):
                 if self.sid:
                     self.host.journal.finish(self.sid, packet_id)
                 continue
-            self._transmit(packet_id, outgoing, is_dup=number == SENT_BEFORE)
+            self._transmit(packet_id, outgoing, is_dup=number < 0)
         if unsent and unsent[0][1] > through:
             self.host.held.add(self)
 
@@ -329,6 +334,11 @@ class Outbound:
         self.write(data)
         if self.replays:
             self.pump()
+
+
+def _may_expire(number: int, outgoing: Outgoing) -> bool:
+    """Return whether an expired message may be left out: never one whose exchange has begun (MQTT-4.3.3-7)."""
+    return number >= 0 or (number == FOUND and outgoing[1] & QOS_BITS == 1)
 
 
 def size_of(outgoing: Outgoing) -> int:
