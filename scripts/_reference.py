@@ -12,6 +12,7 @@ from typing import Any, cast
 from gateway.app.numbers import metrics_of
 from gateway.bridge.discovery import discover
 from gateway.broker.access import TABLE, Row, Rule
+from gateway.broker.capabilities import ENGINES, MEANINGS, Capability
 from gateway.cli.main import COMMANDS
 from gateway.config.reference import markdown
 from gateway.config.roles import SHIPPED
@@ -47,17 +48,10 @@ RULES = {
 
 PUBLISH = RULES | {Rule.MESH: "no: the mesh does"}
 
-CAPABILITIES = {
-    "core": "users, plain topics, wills, retained messages, QoS 0 and 1",
-    "delivery_acl": "each delivery is judged, also of retained messages",
-    "defer_ack": "an acknowledgement waits until the message is safe",
-    "mesh": "the Meshblu dialect: request topics, uuids, `MQIsdp` at level 4",
-}
-"""Mark of the contract suite -> what it means; `tests/fakes/mqtt_engines.py` says which engine has which."""
-
 MARKED = re.compile(
-    r'^(?:@engines_with\("(\w+)"\)|@(core))\n(?:@.*\n)*async def test_(\w+)', re.MULTILINE
+    r"^@engines_with\(Capability\.(\w+)\)\n(?:@.*\n)*async def test_(\w+)", re.MULTILINE
 )
+"""A test of the broker's contract, and the capability it belongs to."""
 
 
 def parts() -> dict[str, str]:
@@ -139,21 +133,19 @@ def _metrics() -> str:
 
 
 def _engines() -> str:
-    from tests.fakes.mqtt_engines import CAPABILITIES as HAS  # noqa: PLC0415 - imports pytest
-
-    asked: dict[str, list[str]] = {}
+    asked: dict[Capability, list[str]] = {}
     for path in sorted((ROOT / "tests" / "contract").glob("test_broker_*.py")):
-        for capability, is_core, name in MARKED.findall(path.read_text("utf-8")):
-            asked.setdefault(capability or is_core, []).append(name.replace("_", " "))
+        for capability, name in MARKED.findall(path.read_text("utf-8")):
+            asked.setdefault(Capability[capability], []).append(name.replace("_", " "))
     return _table(
-        ("capability", "the contract's tests", *HAS),
+        ("capability", "the contract's tests", *ENGINES),
         [
             (
-                f"`{name}`: {meaning}",
-                "; ".join(asked[name]),
-                *("yes" if name in has else "no" for has in HAS.values()),
+                f"`{each}`: {meaning}",
+                "; ".join(asked[each]),
+                *("yes" if each in has else "no" for has in ENGINES.values()),
             )
-            for name, meaning in CAPABILITIES.items()
+            for each, meaning in MEANINGS.items()
         ],
     )
 

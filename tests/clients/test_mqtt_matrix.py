@@ -4,7 +4,7 @@ import pytest
 
 from tests.clients.mqtt_makers import each_client, fresh, opened
 from tests.clients.mqtt_paho import PahoClient
-from tests.clients.mqtt_wire import V5, V311, Message, RefusedError, Target, Want, plain
+from tests.clients.mqtt_wire import V5, V31, V311, Message, RefusedError, Target, Want, plain
 from tests.fakes.waiting import eventually
 
 pytestmark = [
@@ -115,13 +115,15 @@ async def test_a_will_is_told_when_the_line_breaks_and_not_after_a_goodbye(
         await watcher.subscribe(Want(topic, 1))
         async with opened(maker, target, version, will=will) as client:
             await client.subscribe(Want(fresh("quiet")))
+        # A stopped mosquitto_sub says 0x04 from MQTT 5 on: disconnect, and tell my will.
+        has_asked = maker.name == "mosquitto" and version == V5
+        async with opened(PahoClient, target, V311) as writer:
+            await writer.publish([Message(topic, b"between", 1)])
         async with opened(maker, target, version, will=will) as client:
             await client.subscribe(Want(fresh("quiet")))
             await client.cut()
-            await heard(watcher, 1)
-        async with opened(PahoClient, target, V311) as writer:
-            await writer.publish([Message(topic, b"end", 1)])
-        assert await heard(watcher, 2) == [(topic, b"gone"), (topic, b"end")]
+        told = [b"gone"] * has_asked + [b"between", b"gone"]
+        assert [payload for _, payload in await heard(watcher, len(told))] == told
 
 
 @each_client()
@@ -152,7 +154,8 @@ async def test_a_kept_session_gets_what_it_missed(target: Target, maker, version
         if maker.name == "mosquitto":  # its connection begins with a filter
             await client.subscribe(Want(topic, qos))
         assert await heard(client, 50) == [plain(message) for message in sent]
-        assert client.seen.is_present or "present" not in maker.can
+        if "present" in maker.can and version != V31:  # 3.1's CONNACK does not say it
+            assert client.seen.is_present
     async with opened(maker, target, version, name) as client:
         assert not client.seen.is_present  # a clean start ends it
 

@@ -1,31 +1,22 @@
 """The broker's contract, `core`: what every engine does for users and plain topics, seen by independent clients."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.broker.capabilities import Capability
+from tests.contract.broker_engine import AMQTT_WARNS, engine
 from tests.fakes.mqtt_broker import RawClient
-from tests.fakes.mqtt_engines import Engine, engines_with, started
+from tests.fakes.mqtt_engines import Engine, engines_with
 from tests.fakes.mqtt_paho import paho_client
 from tests.fakes.waiting import eventually
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # amqtt leaves sockets to the collector
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-core = engines_with("core")
+pytestmark = AMQTT_WARNS
+__all__ = ["engine"]  # a fixture
 
 
-@pytest.fixture
-async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    async with started(request.param) as engine:
-        yield engine
-
-
-@core
-@pytest.mark.parametrize("qos", [0, 1])
+@engines_with(Capability.CORE)
+@pytest.mark.parametrize("qos", [0, 1, 2])
 async def test_a_message_reaches_its_subscriber(engine: Engine, qos: int) -> None:
     with paho_client("admin", "sub") as subscriber, paho_client("admin", "pub") as publisher:
         await subscriber.start(engine.port)
@@ -37,7 +28,7 @@ async def test_a_message_reaches_its_subscriber(engine: Engine, qos: int) -> Non
         await eventually(lambda: publisher.published, what="PUBACK")
 
 
-@core
+@engines_with(Capability.CORE)
 async def test_a_wrong_password_is_refused(engine: Engine) -> None:
     with paho_client("admin", "wrong") as client:
         client.client.username_pw_set("admin", "wrong")
@@ -47,7 +38,7 @@ async def test_a_wrong_password_is_refused(engine: Engine) -> None:
         assert client.codes[0] != 0
 
 
-@core
+@engines_with(Capability.CORE)
 async def test_order_is_kept(engine: Engine) -> None:
     with paho_client("admin", "sub") as subscriber, paho_client("admin", "pub") as publisher:
         await subscriber.start(engine.port)
@@ -59,7 +50,7 @@ async def test_order_is_kept(engine: Engine) -> None:
         assert [int(payload) for _, payload, _, _ in subscriber.messages] == list(range(50))
 
 
-@core
+@engines_with(Capability.CORE)
 async def test_a_retained_message_waits_for_later_subscribers(engine: Engine) -> None:
     with paho_client("admin", "pub") as publisher, paho_client("admin", "sub") as subscriber:
         await publisher.start(engine.port)
@@ -71,7 +62,7 @@ async def test_a_retained_message_waits_for_later_subscribers(engine: Engine) ->
         assert subscriber.messages[0] == ("lamp", b"on", 1, True)
 
 
-@core
+@engines_with(Capability.CORE)
 async def test_roles_bound_what_is_read_and_written(engine: Engine) -> None:
     with (
         paho_client("admin") as admin,
@@ -90,7 +81,7 @@ async def test_roles_bound_what_is_read_and_written(engine: Engine) -> None:
         assert [m[0] for m in reader.messages] == ["home/x"]
 
 
-@core
+@engines_with(Capability.CORE)
 async def test_a_will_is_published_when_the_line_breaks(engine: Engine) -> None:
     with paho_client("admin") as watcher:
         await watcher.start(engine.port)
@@ -101,7 +92,7 @@ async def test_a_will_is_published_when_the_line_breaks(engine: Engine) -> None:
         assert watcher.messages[0][:2] == ("wills", b"gone")
 
 
-@core
+@engines_with(Capability.CORE)
 async def test_code_in_the_process_publishes(engine: Engine) -> None:
     with paho_client("admin") as client:
         await client.start(engine.port)
@@ -113,7 +104,7 @@ async def test_code_in_the_process_publishes(engine: Engine) -> None:
 
 @pytest.mark.needs("mosquitto_pub")
 @pytest.mark.needs("mosquitto_sub")
-@core
+@engines_with(Capability.CORE)
 async def test_debians_clients_talk_to_it(engine: Engine) -> None:
     login = ("-p", str(engine.port), "-u", "admin", "-P", "secret", "-t", "deb/1", "-q", "1")
     listening = await asyncio.create_subprocess_exec(

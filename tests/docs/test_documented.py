@@ -8,6 +8,7 @@ import pytest
 
 from gateway.bridge.discovery import discover
 from gateway.broker.access import Row, row_of
+from gateway.broker.capabilities import MEANINGS, Capability
 from gateway.config.reference import defaults_toml, tables
 from gateway.config.schema import Settings
 from gateway.mesh.http.app import ROUTES
@@ -58,7 +59,13 @@ def test_every_metric_has_a_unit_in_its_name_or_counts_things() -> None:
 
 def test_every_kind_of_topic_is_documented() -> None:
     assert set(_reference.TOPICS) == set(Row)
-    assert set(_reference.CAPABILITIES) == {"core", "delivery_acl", "defer_ack", "mesh"}
+
+
+def test_every_capability_of_a_broker_is_documented_and_has_tests_of_the_contract() -> None:
+    assert set(MEANINGS) == set(Capability)
+    table = _reference.parts()["engines"].splitlines()[2:]
+    assert [row.split("|")[1].split("`")[1] for row in table] == list(Capability)
+    assert [row for row in table if not row.split("|")[2].strip()] == []
 
 
 @pytest.mark.parametrize("row", Row)
