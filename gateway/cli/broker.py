@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from gateway.cli import broker_trace, broker_users
+from gateway.cli import broker_certificate, broker_trace, broker_users
 from gateway.cli.broker_arguments import add_action, confirmed, seconds
 from gateway.cli.control_client import ask
 from gateway.cli.output import print_json, print_table, size, span
@@ -41,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         add_action(actions, "trace", "Watch the packets of clients live.", broker_trace.run)
     )
     broker_users.configure(add_action(actions, "user", "Add, change and remove local users.", None))
+    broker_certificate.configure(actions)
     parser.epilog = "example: gateway broker clients"
 
 

@@ -26,6 +26,11 @@ def fingerprint(der: bytes) -> str:
     return hashlib.sha256(der).hexdigest()
 
 
+def fingerprint_of(pem: str) -> str:
+    """Return the SHA-256 of the first certificate in a PEM text."""
+    return fingerprint(_first(pem))
+
+
 def key_pin(der: bytes) -> str:
     """Return the SHA-256 of the public key (SubjectPublicKeyInfo, as RFC 7469) in a DER certificate; "": no certificate.
 
@@ -192,7 +197,10 @@ class OwnCertificate:
 
 def _der(path: Path) -> bytes:
     """Return the first certificate of a PEM file; raises OSError, ValueError."""
-    pem = path.read_text("ascii")
+    return _first(path.read_text("ascii"))
+
+
+def _first(pem: str) -> bytes:
     return ssl.PEM_cert_to_DER_cert(pem[: pem.index(ssl.PEM_FOOTER) + len(ssl.PEM_FOOTER)])
 
 
