@@ -85,7 +85,7 @@ class Faces:
                 logging.getLogger(chatty).setLevel(logging.WARNING)
             self.amqtt = AmqttEngine(
                 self._parts.mesh.users,
-                host=mqtt.tcp.hosts[0],
+                host=mqtt.tcp.bind[0],
                 port=mqtt.tcp.port,
                 accept_risks=mqtt.accept_amqtt_risks,
                 on_command=self._parts.dispatcher.from_topic,
@@ -165,7 +165,7 @@ class Faces:
         """Return where every MQTT listener is found."""
         tcp = self._parts.settings.mqtt.tcp
         own = [place for listener in self._listeners.values() for place in listener.where()]
-        amqtt = [] if self.amqtt is None else [f"{tcp.hosts[0]}:{tcp.port} (amqtt)"]
+        amqtt = [] if self.amqtt is None else [f"{tcp.bind[0]}:{tcp.port} (amqtt)"]
         return [*own, *amqtt, *(self._unix.where() if self._unix is not None else ())]
 
     def http_addresses(self) -> list[str]:

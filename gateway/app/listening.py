@@ -156,7 +156,7 @@ def _spec(
     asked: Asked = table.client_certificates if isinstance(table, Certified) else "off"
     return ListenerSpec(
         name,
-        table.hosts,
+        table.bind,
         table.port,
         tls=_secure(certificates, asked) if is_encrypted else None,
         entrance=entrance,

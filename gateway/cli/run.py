@@ -71,7 +71,7 @@ def _on_ports(loaded: "Loaded", ports: "DemoPorts") -> "Loaded":
     import dataclasses  # noqa: PLC0415
 
     settings = loaded.settings
-    tcp = settings.mqtt.tcp.model_copy(update={"port": ports.mqtt, "bind": "127.0.0.1"})
+    tcp = settings.mqtt.tcp.model_copy(update={"port": ports.mqtt, "bind": ("127.0.0.1",)})
     mqtt = settings.mqtt.model_copy(update={"tcp": tcp})
     http = settings.http.model_copy(update={"port": ports.http, "bind": "127.0.0.1"})
     return dataclasses.replace(

@@ -7,11 +7,11 @@ from typing import Any
 
 from gateway.config.listener_tables import (
     Behind,
-    Certified,
     Entry,
     ListenerSettings,
     Pages,
     UnixListener,
+    WebSocketListener,
 )
 from gateway.config.problems import Complaint, Loc
 from gateway.config.schema import MqttSettings, Settings
@@ -70,6 +70,8 @@ def _faults(table: object, roles: Collection[str]) -> Iterator[Fault]:
         yield from _page_faults(table)
     if isinstance(table, UnixListener):
         yield from _unix_faults(table)
+    if isinstance(table, WebSocketListener | ListenerSettings):
+        yield from _certificate_faults(table)
 
 
 def _entry_faults(entry: Entry, known: Collection[str]) -> Iterator[Fault]:
@@ -112,13 +114,10 @@ def _unix_faults(listener: UnixListener) -> Iterator[Fault]:
 def _own_faults(listener: ListenerSettings) -> Iterator[Fault]:
     if listener.name in TABLES:
         yield "name", Complaint("GW-1011", f"the name of [mqtt.{listener.name}]", "another name")
-    yield from _certificate_faults(listener, is_encrypted=listener.tls)
 
 
-def _certificate_faults(listener: Certified, *, is_encrypted: bool) -> Iterator[Fault]:
-    is_told = isinstance(listener, Behind) and listener.proxy_protocol
-    if listener.client_certificates != "off" and not is_encrypted and not is_told:
-        yield (
-            "client_certificates",
-            Complaint("GW-1008", f"{listener.client_certificates!r} without TLS", "`tls = true`"),
-        )
+def _certificate_faults(listener: WebSocketListener | ListenerSettings) -> Iterator[Fault]:
+    asked = listener.client_certificates
+    if asked != "off" and not listener.tls and not listener.proxy_protocol:
+        expected = "`tls = true`, or a proxy that tells"
+        yield "client_certificates", Complaint("GW-1008", f"{asked!r} without TLS", expected)

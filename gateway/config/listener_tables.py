@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gateway.config.fields import Table, key, listed, needed
 
@@ -14,6 +14,11 @@ MOST_PACKET_BYTES = 268_435_455  # the largest that MQTT's length can say
 Kind = Literal["device", "child", "user"]
 KINDS: tuple[Kind, ...] = ("device", "child", "user")
 Asked = Literal["off", "optional", "required"]
+Hosts = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
+    Field(strict=False, min_length=1),
+]
 Texts = Annotated[
     tuple[str, ...], Field(strict=False)
 ]  # inside a union, pydantic asks for this form
@@ -68,16 +73,11 @@ class Address(Table):
     """Where a listener is found."""
 
     enabled: bool = key(False, "Whether to listen.")
-    bind: str | Texts = key(
-        LOOPBACK, "Address to listen on, or a list of them; `0.0.0.0` (and `::`) are all.",
+    bind: Hosts = key(
+        (LOOPBACK,), "Address to listen on, or a list of them; `0.0.0.0` (and `::`) are all.",
         is_guard=True,
     )  # fmt: skip
     port: int = key(0, "TCP port; 0 takes a free one.", ge=0, le=65535)
-
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """Return every address to listen on."""
-        return (self.bind,) if isinstance(self.bind, str) else self.bind
 
 
 class Pages(Table):
@@ -100,8 +100,8 @@ class TlsListener(Behind, Entry, Certified, Address):
     """MQTT over TLS; needed by children on other machines. Certificate and client CA hold for every listener with TLS."""
 
     enabled: bool = key(False, "Listen for MQTT over TLS.")
-    bind: str | Texts = key(
-        "0.0.0.0",  # noqa: S104 - encrypted, authenticated
+    bind: Hosts = key(
+        ("0.0.0.0",),  # noqa: S104 - encrypted, authenticated
         "Address to listen on, or a list of them.", is_guard=True,
     )  # fmt: skip
     port: int = key(8883, "TCP port; 0 takes a free one.", ge=0, le=65535)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from gateway.config.fields import is_guard, is_vital
 from gateway.config.listener_rules import without_faulty_listeners
@@ -204,6 +205,7 @@ class _Judge:
         self._park(loc, dotted(loc), fault)
         owner: Any = Settings
         table: Any = self._document
+        info: FieldInfo | None = None
         for part in loc[:-1]:
             info = getattr(owner, "model_fields", {}).get(part)
             owner = info.annotation if info else None
@@ -212,7 +214,7 @@ class _Judge:
             table = table[part]
         else:
             part = loc[-1]
-        info = getattr(owner, "model_fields", {}).get(part)
+            info = getattr(owner, "model_fields", {}).get(part)
         if info is not None and is_vital(info):
             last = self.parked[-1]
             raise ConfigError(last.text, code=last.code, hint=last.hint)

@@ -44,7 +44,7 @@ def unmet(settings: Settings) -> Iterator[tuple[Loc, str, Complaint]]:
 def _loopback_only(settings: Settings) -> None:
     for name in ("tcp", "tls"):
         listener = getattr(settings.mqtt, name)
-        wide = [host for host in listener.hosts if not host.startswith(LOOPBACKS)]
+        wide = [host for host in listener.bind if not host.startswith(LOOPBACKS)]
         if listener.enabled and wide:
             raise ConfigError(
                 f"mqtt.{name}.bind is {wide[0]}, but amqtt checks too little to be reached "
