@@ -9,10 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from gateway.app.broker_numbers import COUNTERS, GAUGES, MOST_CLIENTS
 from gateway.app.numbers import metrics_of
 from gateway.bridge.discovery import discover
 from gateway.broker.access import TABLE, Row, Rule
 from gateway.broker.capabilities import ENGINES, MEANINGS, Capability
+from gateway.broker.sys_topics import COUNTED, LOADS, OTHERS
+from gateway.cli import broker, broker_users
 from gateway.cli.main import COMMANDS
 from gateway.config.reference import markdown
 from gateway.config.roles import SHIPPED
@@ -61,6 +64,8 @@ def parts() -> dict[str, str]:
             ("command", "what it does"),
             [(f"`gateway {name}`", summary) for name, summary in COMMANDS.items()],
         ),
+        "broker": _broker_actions(),
+        "sys": _sys(),
         "settings": markdown(),
         "drivers": _drivers(),
         "topics": _topics(),
@@ -100,6 +105,27 @@ def _drivers() -> str:
             for driver in drivers
         ],
     )
+
+
+def _broker_actions() -> str:
+    below = {f"user {name}": said for name, said in broker_users.ACTIONS.items()}
+    actions = {**broker.ACTIONS, **below}
+    del actions["user"]
+    return _table(
+        ("action", "what it does"),
+        [(f"`gateway broker {name}`", said) for name, said in actions.items()],
+    )
+
+
+def _sys() -> str:
+    meanings = {**GAUGES, **COUNTERS, "most_clients": MOST_CLIENTS}
+    rows = [
+        *OTHERS.items(),
+        *((topic, meanings[name]) for topic, name in COUNTED.items()),
+        *((f"{topic}/1min`, `5min`, `15min", f"The same a minute: {meanings[name]}")
+          for topic, name in LOADS.items()),
+    ]  # fmt: skip
+    return _table(("topic below `$SYS/broker/`", "what is on it"), [(f"`{t}`", m) for t, m in rows])
 
 
 def _topics() -> str:

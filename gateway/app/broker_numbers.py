@@ -46,6 +46,8 @@ COUNTERS = {
 }
 """statistic -> meaning; the metric is `gateway_broker_<statistic>_total`."""
 
+MOST_CLIENTS = "Clients that were logged in at once, at most."
+
 LIMITS: Mapping[str, tuple[str, Callable[["Broker"], float]]] = {
     "connections": (
         "Connections allowed at the same time.",

@@ -40,6 +40,18 @@ COUNTED = {
 }
 """Topic below the prefix -> statistic."""
 
+OTHERS = {
+    "version": "Program and version.",
+    "uptime": "Seconds since the start.",
+    "clients/total": "Sessions, with a client or without.",
+    "messages/stored": "Retained and queued messages.",
+    "store/messages/count": "Retained and queued messages.",
+    "store/messages/bytes": "Bytes of them.",
+    "heap/current": "Memory of the whole process, in bytes.",
+    "heap/maximum": "The most it ever was.",
+}
+"""Topic below the prefix -> what is on it; these are no plain statistic."""
+
 LOADS = {
     "load/messages/received": "packets_in",
     "load/messages/sent": "messages_out",
@@ -51,6 +63,7 @@ LOADS = {
     "load/sockets": "sockets",
     "load/connections": "connects",
 }
+"""Topic below the prefix (and `/1min`, `/5min`, `/15min` behind it) -> statistic, a minute."""
 
 LEFT_OUT = {
     "publish/bytes/received": "counting payloads apart from packets would cost on every message",

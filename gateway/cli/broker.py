@@ -6,41 +6,54 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gateway.cli import broker_certificate, broker_trace, broker_users
-from gateway.cli.broker_arguments import add_action, confirmed, seconds
+from gateway.cli.broker_arguments import Act, add_action, confirmed, seconds
 from gateway.cli.control_client import ask
 from gateway.cli.output import print_json, print_table, size, span
 from gateway.cli.places import state_of
 
 Rows = Sequence[Mapping[str, Any]]
 
+ACTIONS = {
+    "clients": "List who is connected.",
+    "sessions": "List sessions, those of absent clients too.",
+    "retained": "List or clear retained messages.",
+    "kick": "End the sessions of a user or device, and keep it away for a while.",
+    "refused": "Show what was refused lately, and why.",
+    "trace": "Watch the packets of clients live.",
+    "user": "Add, change, remove and list local users.",
+}
+"""action -> what it does, for help and README."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    clients = add_action(actions, "clients", "List who is connected.", _clients)
+
+    def add(name: str, act: Act | None) -> argparse.ArgumentParser:
+        return add_action(actions, name, ACTIONS[name], act)
+
+    clients = add("clients", _clients)
     clients.epilog = "example: gateway broker clients"
-    sessions = add_action(actions, "sessions", "List sessions, also of absent clients.", _sessions)
+    sessions = add("sessions", _sessions)
     sessions.epilog = "example: gateway broker sessions"
-    retained = add_action(actions, "retained", "List or clear retained messages.", _retained)
+    retained = add("retained", _retained)
     retained.add_argument(
         "filter", metavar="FILTER", nargs="?", default="#", help="only these topics ('#')"
     )
     retained.add_argument("--clear", action="store_true", help="clear what FILTER matches")
     retained.add_argument("--yes", action="store_true", help="clear without asking")
     retained.epilog = "example: gateway broker retained 'devices/+/reading'"
-    kick = add_action(actions, "kick", "End the sessions of a user or device.", _kick)
+    kick = add("kick", _kick)
     kick.add_argument("identity", metavar="IDENTITY", help="name of a user, or uuid of a device")
     kick.add_argument("--client-id", metavar="ID", help="only the session of this client id")
     kick.add_argument(
         "--ban-for", metavar="TIME", type=seconds, default=0.0, help="and keep it away: 30s, 5m, 2h"
     )
     kick.epilog = "example: gateway broker kick anna --ban-for 5m"
-    refused = add_action(actions, "refused", "Show what was refused lately, and why.", _refused)
+    refused = add("refused", _refused)
     refused.epilog = "example: gateway broker refused"
-    broker_trace.configure(
-        add_action(actions, "trace", "Watch the packets of clients live.", broker_trace.run)
-    )
-    broker_users.configure(add_action(actions, "user", "Add, change and remove local users.", None))
+    broker_trace.configure(add("trace", broker_trace.run))
+    broker_users.configure(add("user", None))
     broker_certificate.configure(actions)
     parser.epilog = "example: gateway broker clients"
 

@@ -28,32 +28,42 @@ ROUTES = {
 """operation -> how a running node is asked for it"""
 
 
+ACTIONS = {
+    "add": "Add a user; the password is asked for.",
+    "role": "Replace a user's roles; its sessions end.",
+    "password": "Change a password; its sessions end.",
+    "remove": "Remove a user; its sessions end.",
+    "list": "List users, those of gateway.toml too.",
+}
+"""action -> what it does, for help and README."""
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the actions."""
     actions = parser.add_subparsers(dest="user_action", metavar="ACTION", required=True)
-    add = add_action(actions, "add", "Add a user; the password is asked for.", _add)
+    add = add_action(actions, "add", ACTIONS["add"], _add)
     add.add_argument("name", metavar="NAME", help="login name; not shaped like a uuid")
     add.add_argument(
         "--role", metavar="ROLE", action="append", default=[], help="a role; may be repeated"
     )
     add.epilog = "example: gateway broker user add anna --role home --role monitor"
-    role = add_action(actions, "role", "Replace a user's roles; its sessions end.", _role)
+    role = add_action(actions, "role", ACTIONS["role"], _role)
     role.add_argument("name", metavar="NAME", help="login name")
     role.add_argument(
         "--set", metavar="ROLES", required=True, dest="roles", help="roles, with commas; '' is none"
     )
     role.epilog = "example: gateway broker user role anna --set home,zigbee2mqtt"
-    remove = add_action(actions, "remove", "Remove a user; its sessions end.", _remove)
+    remove = add_action(actions, "remove", ACTIONS["remove"], _remove)
     remove.add_argument("name", metavar="NAME", help="login name")
     remove.epilog = "example: gateway broker user remove anna"
-    password = add_action(actions, "password", "Change a password; its sessions end.", _password)
+    password = add_action(actions, "password", ACTIONS["password"], _password)
     password.add_argument("name", metavar="NAME", help="login name")
     password.epilog = "example: gateway broker user password anna --password-stdin < new-password"
     for action in (add, password):
         action.add_argument(
             "--password-stdin", action="store_true", help="read the password: one line of stdin"
         )
-    listing = add_action(actions, "list", "List users, also those of gateway.toml.", _list)
+    listing = add_action(actions, "list", ACTIONS["list"], _list)
     listing.epilog = "example: gateway broker user list"
     parser.epilog = "example: gateway broker user add anna --role home"
 

@@ -242,7 +242,27 @@ def test_a_user_of_the_readme_is_added_to_a_running_node(home: Node) -> None:
         ".venv/bin/gateway broker user add homeassistant --role home --password-stdin < new-password"
     )
     assert "homeassistant" in shell.run(".venv/bin/gateway broker user list")
-    assert Person("homeassistant", "correct horse").may_log_in(home)
+    person = Person("homeassistant", "correct horse")
+    traced = home.folder / "trace.txt"
+    tracing = shell.start(
+        ".venv/bin/gateway broker trace --identity homeassistant --payload", traced
+    )
+
+    def is_traced() -> bool:
+        assert person.may_log_in(home)
+        return "CONNECT" in traced.read_text()
+
+    soon(is_traced, seconds=PATIENCE_S, what="a login in the trace")
+    tracing.send_signal(signal.SIGINT)
+    tracing.wait(10)
+    with person.staying(home, "homeassistant/#", client_id="ha") as guest:
+        assert "homeassistant" in shell.run(".venv/bin/gateway broker clients")
+        assert "homeassistant/# q1" in shell.run(".venv/bin/gateway broker sessions")
+        shell.run(".venv/bin/gateway broker retained 'homeassistant/#'")
+        shell.run(".venv/bin/gateway broker kick homeassistant --ban-for 5m")
+        guest.ends()
+    assert not person.may_log_in(home)
+    assert "kept away" in shell.run(".venv/bin/gateway broker refused")
 
 
 @pytest.mark.needs("mosquitto_sub")

@@ -28,6 +28,12 @@ class Desk:
     async def log_stream(self) -> AsyncIterator[bytes]:
         yield b'event: line\ndata: "x"\n\n'
 
+    def trace(self, arguments: Any) -> AsyncIterator[bytes]:
+        if "topic" in arguments:
+            raise ConfigError("no filter", code="GW-1139", hint="write one")
+        self.asked.append(("trace", dict(arguments)))
+        return self.log_stream()
+
     async def perform(self, operation: str, arguments: Any) -> object:
         self.asked.append((operation, dict(arguments)))
         if operation == "join":
@@ -74,3 +80,20 @@ async def test_status_logs_and_streams_are_served():
         assert (await asked.get("/logs?tail=many")).json() == ["line"] * 50
         assert (await asked.get("/events")).text.startswith("event: snapshot")
         assert (await asked.get("/logs/stream")).text.startswith("event: line")
+
+
+async def test_a_query_is_an_argument_too():
+    desk = Desk()
+    async with client(desk) as asked:
+        await asked.get("/broker/retained?filter=a%2F%23")
+    assert desk.asked == [("broker-retained", {"filter": "a/#"})]
+
+
+async def test_a_trace_is_a_stream_or_a_fault_before_it_begins():
+    desk = Desk()
+    async with client(desk) as asked:
+        stream = await asked.get("/broker/trace?identity=anna&payload=1")
+        fault = await asked.get("/broker/trace?topic=x")
+    assert stream.text.startswith("event: line")
+    assert desk.asked == [("trace", {"identity": "anna", "payload": "1"})]
+    assert (fault.status_code, fault.json()["code"]) == (409, "GW-1139")

@@ -10,9 +10,9 @@ import pytest
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from gateway.broker.load import Load
+from gateway.broker.load import SPANS_MIN, Load
 from gateway.broker.server import Broker
-from gateway.broker.sys_topics import EVERY_S, LEFT_OUT, PREFIX
+from gateway.broker.sys_topics import COUNTED, EVERY_S, LEFT_OUT, LOADS, OTHERS, PREFIX
 from gateway.mqtt.journal import NoJournal
 from gateway.mqtt.message import Message
 from tests.fakes.mqtt_broker import (
@@ -82,6 +82,14 @@ async def test_every_topic_of_mosquitto_2_is_there_or_left_out_with_a_reason(
         ours = set(values(broker))
     assert sorted(theirs - ours) == sorted(LEFT_OUT)
     assert all(LEFT_OUT.values())
+
+
+async def test_every_topic_is_described() -> None:
+    async with running() as (broker, _):
+        broker.sweep(broker.now() + 1)
+        found = set(values(broker))
+    loads = {f"{topic}/{span}min" for topic in LOADS for span in SPANS_MIN}
+    assert found == {*COUNTED, *OTHERS, *loads}
 
 
 async def test_values_follow_what_happens() -> None:
