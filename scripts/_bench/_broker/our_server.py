@@ -15,10 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.app.logins import LocalUsers, User, hashed
+from gateway.app.stores import LOG_PAGE_BYTES
 from gateway.broker.limits import Limits
 from gateway.broker.listeners import Listener, ListenerSpec
 from gateway.broker.server import Broker
 from gateway.mqtt.ports import Authenticator, Credentials, Grant, Principal, PrincipalKind, Rejected
+from gateway.runtime.clock import SystemClock
+from gateway.store.committer import Committer
+from gateway.store.mqtt_journal import SqliteJournal
 
 MOST_CONNECTIONS = 20_000
 GRANTS = 50
@@ -69,16 +73,27 @@ class KeyedUsers:
             done(WRONG)
 
 
+async def open_journal(stack: contextlib.AsyncExitStack, folder: Path) -> SqliteJournal:
+    """Open a node's log.db as a node does (WAL, synchronous=FULL); `stack` closes it."""
+    log = Committer(folder / "log.db", "log", page_size=LOG_PAGE_BYTES, auto_vacuum=True)
+    await log.open()
+    stack.push_async_callback(log.close)
+    return SqliteJournal(log, clock=SystemClock())
+
+
 async def main(port: int, users: int, journal_folder: Path | None) -> None:
     """Serve until ended."""
     authenticate = local_users(users) if users <= FEW else KeyedUsers(users)
     limits = Limits(connections=MOST_CONNECTIONS)
-    async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
-        del journal_folder, stack
-        broker = Broker(authenticate, limits=limits)
-        listener = Listener(broker, ListenerSpec("bench", ("127.0.0.1",), port))
-        group.create_task(listener.run())
-        group.create_task(broker.run())
+    async with contextlib.AsyncExitStack() as stack:
+        journal = await open_journal(stack, journal_folder) if journal_folder else None
+        broker = Broker(authenticate, limits=limits, journal=journal)
+        if journal is not None:
+            broker.restore(await journal.load(), lambda _: None)
+        async with asyncio.TaskGroup() as group:
+            listener = Listener(broker, ListenerSpec("bench", ("127.0.0.1",), port))
+            group.create_task(listener.run())
+            group.create_task(broker.run())
 
 
 if __name__ == "__main__":

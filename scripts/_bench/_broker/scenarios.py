@@ -5,6 +5,9 @@ from enum import Enum
 
 IDENTITIES, IDENTITIES_QUICK = 10_000, 2_000
 MSEC, MSEC_QUICK = 2_000, 600  # of publishing in a closed loop; slow brokers deliver less in it
+DURABLE_TIMES = (
+    4  # that: acknowledgements wait for commits, so fewer messages come in the same time
+)
 PACED, PACED_QUICK = 20_000, 4_000  # messages, all rounds together
 PACED_PER_S = 500
 LOGIN_USERS = 20
@@ -88,5 +91,7 @@ def sized(scenario: Scenario, *, quick: bool, rounds: int) -> Scenario:
         load["clients"] = load["users"] = IDENTITIES_QUICK if quick else IDENTITIES
         return replace(scenario, load=tuple(load.items()), users=load["users"])
     else:
-        load["msec"] = MSEC_QUICK if quick else MSEC
+        load["msec"] = (MSEC_QUICK if quick else MSEC) * (
+            DURABLE_TIMES if scenario.is_durable else 1
+        )
     return replace(scenario, load=tuple(load.items()))
