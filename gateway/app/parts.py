@@ -16,6 +16,7 @@ from gateway.app.live import Live, described
 from gateway.app.meshing import Meshing
 from gateway.app.observers import BridgeObserver
 from gateway.app.options import Options
+from gateway.app.peering import Peering
 from gateway.app.startup import keep_copy
 from gateway.app.stores import Stores, open_stores
 from gateway.app.times import Times
@@ -64,6 +65,7 @@ class Parts:
         self.stores: Stores
         self.mesh: Meshing
         self.uplinking: Uplinking
+        self.peering: Peering
         self.intake: Intake
         self.dispatcher: Dispatcher
         self.bridge: Bridge
@@ -85,6 +87,7 @@ class Parts:
         self.faces = Faces(self)
         self.mesh = Meshing(self)
         self.uplinking = Uplinking(self)
+        self.peering = Peering(self)
         await self.mesh.open()
         self.intake = Intake(
             self.stores.identities,
@@ -103,10 +106,12 @@ class Parts:
         )
         self.mesh.broker.claim("devices/#", self._written)
         self.line = await self.uplinking.open()
+        await self.mesh.restore()
         self.bridge = Bridge(
             discover(self.settings.drivers.allow), self.clock, self.intake, self.dispatcher
         )
         await self._open_bridge()
+        self.peering.open()
         self.faces.open(self._stack)
         keep_copy(self.loaded, self.options.state_dir)
 
@@ -139,6 +144,7 @@ class Parts:
             self.stores.log,
             self.mesh.broker,
             self.mesh.mesh.work,
+            *self.peering.services,
             self.uplinking.server,
             self.line,
             ClockWatch(watch),
@@ -250,6 +256,7 @@ class Parts:
             "devices": [described(seen, trends=True) for seen in self.live.devices.values()],
             "uplink": self.uplink_state(),
             "children": self.uplinking.server.children_state(),
+            "bridges": self.peering.state(),
             "parked": [
                 {"what": row.what, "code": row.code, "text": row.text, "hint": row.hint}
                 for row in self._parked.values()

@@ -12,9 +12,9 @@ from gateway.broker.peers.bridge import BridgeSpec, PeerBridge, principal_of
 from gateway.broker.peers.loops import Loops
 from gateway.broker.peers.refusals import Dial
 from gateway.broker.peers.rules import Rules
+from gateway.config.listener_rules import LOOPBACKS
 from gateway.config.load import Loaded
 from gateway.config.problems import Parked
-from gateway.config.listener_rules import LOOPBACKS
 from gateway.config.schema import BridgeSettings
 from gateway.config.secret_files import secret_of
 from gateway.errors import ConfigError, GatewayError

@@ -238,8 +238,8 @@ class PeerBridge:
         self._since = time.monotonic()
         self._state, self._lost = "connected", ""
         self._refused.clear()
-        if self._error is not None:
-            self._error = None
+        was, self._error = self._error, None
+        if isinstance(was, FOR_A_PERSON):
             self._report(None)
         self._tell_here(is_up=True)
         if self.spec.dial.state_topic is not None:

@@ -55,6 +55,7 @@ class RemoteLeg:
         self._subscribing: dict[int, list[str]] = {}
         self._unsent_bytes = 0
         self._is_slow = False
+        self._is_up = False  # logged in: a loss from then on ends the bridge's connection
 
     async def connect(self) -> Peer:
         """Connect and log in; nothing is read before `start`. Raises GatewayError (GW-1141 to GW-1144)."""
@@ -151,6 +152,7 @@ class RemoteLeg:
             self._fail(refused(self._dial, code.value, text))
             return
         assert self._driver is not None
+        self._is_up = True
         self._driver.pause()  # what the broker kept for us comes now, and the near end is not open yet
         if self._ready is not None and not self._ready.done():
             self._ready.set_result(peer_of(self._dialect, said, is_present=flags.session_present))
@@ -173,7 +175,7 @@ class RemoteLeg:
             text = f"bridge {self._dial.bridge}: {self._dial.text} hung up on CONNECT: {why}"
             hint = "look into that broker's log; it names who was refused, and why"
             self._fail(NotSpokenError(text, code="GW-1144", hint=hint))
-        elif self._client is not None:
+        elif self._is_up and self._client is not None:
             self._events.lost(why)
 
     def _fail(self, error: GatewayError) -> None:

@@ -1,0 +1,96 @@
+"""Bridges between a broker of ours in this process and another one, with all of it at hand."""
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from gateway.broker.peers.bridge import BridgeSpec, PeerBridge
+from gateway.broker.peers.loops import Loops
+from gateway.broker.peers.refusals import Dial
+from gateway.broker.peers.rules import Rules
+from gateway.broker.peers.speech import Dialect
+from gateway.broker.server import Broker
+from gateway.config.schema import BridgeTopicSettings
+from gateway.errors import GatewayError
+from tests.fakes.mosquitto import PASSWORD
+from tests.fakes.waiting import eventually
+
+
+def out(pattern: str, **more: Any) -> BridgeTopicSettings:
+    return BridgeTopicSettings(direction="out", filter=pattern, **more)
+
+
+def into(pattern: str, **more: Any) -> BridgeTopicSettings:
+    return BridgeTopicSettings(direction="in", filter=pattern, **more)
+
+
+def both(pattern: str, **more: Any) -> BridgeTopicSettings:
+    return BridgeTopicSettings(direction="both", filter=pattern, **more)
+
+
+def loops_of(node: str = "node-a") -> Loops:
+    return Loops(node, time.monotonic)
+
+
+def dial(port: int, rules: Rules, **changed: Any) -> Dial:
+    fields: dict[str, Any] = {
+        "bridge": "home",
+        "host": "127.0.0.1",
+        "port": port,
+        "context": None,
+        "client_id": "gateway-home",
+        "username": "bridge",
+        "password": PASSWORD,
+        "keep_alive_s": 30,
+        "state_topic": None,
+        "is_kept": bool(rules.wanted_there),
+    }
+    return Dial(**fields | changed)
+
+
+class Told:
+    """What a bridge reported for a person."""
+
+    def __init__(self) -> None:
+        self.errors: list[GatewayError | None] = []
+
+    def __call__(self, error: GatewayError | None) -> None:
+        self.errors.append(error)
+
+
+@contextlib.asynccontextmanager
+async def bridged(
+    broker: Broker,
+    port: int,
+    rows: Iterable[BridgeTopicSettings],
+    *,
+    version: str = "auto",
+    loops: Loops | None = None,
+    waits: bool = True,
+    dialect: Dialect | None = None,
+    **changed: Any,
+) -> AsyncIterator[tuple[PeerBridge, Told]]:
+    """Run a bridge; with `waits` it stands when this yields."""
+    rules, told = Rules(rows), Told()
+    spec = BridgeSpec(dial(port, rules, **changed), rules, version, first_retry_s=0.05)
+    bridge = PeerBridge(spec, broker, loops or loops_of(), told)
+    bridge._dialect = dialect  # spoken last time, as far as the bridge knows
+    task = asyncio.ensure_future(bridge.run())  # noqa: TID251 - a test's own background
+    try:
+        await eventually(lambda: bridge.is_connected or not waits or task.done(), what="the bridge")
+        if task.done():
+            task.result()
+        yield bridge, told
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.02)
+
+
+def trusting(ca: str) -> ssl.SSLContext:
+    """Return a context that trusts one CA (PEM)."""
+    return ssl.create_default_context(cadata=ca)
