@@ -54,6 +54,7 @@ def retained(broker: "Broker", pattern: str) -> Row:
                 "topic": message.topic,
                 "bytes": len(message.payload),
                 "qos": message.qos,
+                "age_s": _age_s(store.kept_at(message.topic), now),
                 "expires_in_s": None
                 if message.expires_at is None
                 else round(max(0.0, message.expires_at - now), 1),
@@ -136,6 +137,10 @@ def _outward(session: MqttSession) -> Row:
         "inflight": session.unfinished,
         "dropped": session.dropped,
     }
+
+
+def _age_s(kept_at: float | None, now: float) -> float | None:
+    return None if kept_at is None else round(max(0.0, now - kept_at), 1)
 
 
 def _filters(broker: "Broker", session: MqttSession) -> list[Row]:

@@ -77,7 +77,7 @@ class Logins:
             is_allowed = False
         else:
             is_guessed = self._identities.is_empty(identity, now)
-            is_allowed = not is_guessed or self._addresses.spent(source, now) < 1
+            is_allowed = not is_guessed or self._addresses.spent(source, now) <= 0
         if not is_allowed:
             self.refused += 1
         return is_allowed

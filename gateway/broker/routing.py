@@ -28,7 +28,9 @@ from gateway.mqtt.topics import (
 log = logging.getLogger(__name__)
 
 UNFLUSHED_BYTES = 1 << 20  # input routed before its output is written, within one tick
-MOST_BACKLOG = 16 << 20  # noted and not on disk, in bytes: then all readers rest until half of it is
+MOST_BACKLOG = (
+    16 << 20
+)  # noted and not on disk, in bytes: then all readers rest until half of it is
 
 
 class Routing:
@@ -190,7 +192,7 @@ class Routing:
 
     def retain(self, message: Message, *, is_node: bool = False) -> bool:
         """Keep the last message of a topic; a full store keeps what it has, and says so."""
-        if self.retained.put(message):
+        if self.retained.put(message, self.now()):
             if message.topic[:1] != "$":  # the broker's own state is made anew by each process
                 self.noted = max(self.noted, self.journal.retain(message, is_node=is_node))
             return True

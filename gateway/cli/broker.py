@@ -116,7 +116,7 @@ def _retained(args: argparse.Namespace) -> int:
         print_json(answer)
         return 0
     rows: Rows = answer["rows"]
-    head = ("TOPIC", "SIZE", "QOS", "ENDS IN")
+    head = ("TOPIC", "SIZE", "QOS", "AGE", "ENDS IN")
     _show(args, rows, head, _retained_row, f"nothing retained matches {args.filter}")
     if rows:
         hidden = answer["count"] - len(rows)
@@ -126,8 +126,13 @@ def _retained(args: argparse.Namespace) -> int:
 
 
 def _retained_row(row: Mapping[str, Any]) -> Sequence[str]:
-    ends = row["expires_in_s"]
-    return (row["topic"], size(row["bytes"]), str(row["qos"]), "-" if ends is None else span(ends))
+    return (
+        row["topic"],
+        size(row["bytes"]),
+        str(row["qos"]),
+        span(row["age_s"]),
+        span(row["expires_in_s"]),
+    )
 
 
 def _clear(args: argparse.Namespace, count: int) -> int:

@@ -17,19 +17,21 @@ class RetainedStore:
         self.max_bytes = max_bytes
         self.bytes = 0
         self._messages: dict[str, Message] = {}
+        self._kept_at: dict[str, float] = {}  # for operators; what a restart brought has no time
         self._tree: TopicTree[str] = TopicTree()
 
     def __len__(self) -> int:
         return len(self._messages)
 
-    def put(self, message: Message) -> bool:
-        """Keep a message (an empty one clears); False when the store is full."""
+    def put(self, message: Message, at: float | None = None) -> bool:
+        """Keep a message that came at a time (an empty one clears); False when the store is full."""
         topic = message.topic
         old = self._messages.get(topic)
         freed = _size(old) if old else 0
         if not message.payload:
             if old is not None:
                 del self._messages[topic]
+                self._kept_at.pop(topic, None)
                 self._tree.pop(topic)
                 self.bytes -= freed
             return True
@@ -41,12 +43,18 @@ class RetainedStore:
                 return False
             self._tree.put(topic, topic)
         self._messages[topic] = message
+        if at is not None:
+            self._kept_at[topic] = at
         self.bytes += size - freed
         return True
 
     def get(self, topic: str) -> Message | None:
         """Return the message of a topic."""
         return self._messages.get(topic)
+
+    def kept_at(self, topic: str) -> float | None:
+        """Return when the message of a topic came, None where that is not known."""
+        return self._kept_at.get(topic)
 
     def all(self) -> Iterator[Message]:
         """Yield every message."""

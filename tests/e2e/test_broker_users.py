@@ -58,6 +58,36 @@ def test_a_user_added_while_the_node_is_off_may_log_in_when_it_is_on(tmp_path: P
         assert anna.may_log_in(node)
 
 
+def test_what_waits_for_a_user_outlives_a_restart_but_not_the_user(tmp_path: Path) -> None:
+    anna, ben = Person("anna", "correct horse"), Person("ben", "battery")
+    node = Node(tmp_path / "node", config=NO_RADIO)
+    for person in (anna, ben):
+        assert added(node, person, "admin").returncode == 0
+
+    def away() -> set[str]:
+        rows = node.ask("GET", "/broker/sessions")
+        return {row["identity"] for row in rows if not row["online"] and row["queued"]}
+
+    with running(node):
+        for person in (anna, ben):
+            with person.staying(node, "news/#", client_id=person.name, clean_session=False):
+                pass
+        with anna.staying(node, client_id="writer") as writer:
+            writer.client.publish("news/1", b"x", 1).wait_for_publish(5)
+        assert away() == {"anna", "ben"}
+    assert node.run("broker", "user", "remove", "ben").returncode == 0
+    with running(node):
+        assert away() == {"anna"}
+        assert node.run("broker", "user", "role", "anna", "--set", "home").returncode == 0
+        [row] = node.ask("GET", "/broker/sessions")
+        assert row["subscriptions"] == []  # `home` does not read news
+    assert "ben" not in {row["identity"] for row in kept_users(node)}
+
+
+def kept_users(node: Node) -> list[dict[str, str]]:
+    return [{"identity": line.split()[0]} for line in node.run("broker", "user", "list").stdout.splitlines()]  # fmt: skip
+
+
 def test_a_user_of_the_file_holds_against_one_of_the_same_name(tmp_path: Path) -> None:
     theirs = Person("anna", "of the file")
     mine = Person("anna", "of the command")

@@ -65,10 +65,12 @@ async def test_retained_messages_are_listed_and_cleared_by_filter() -> None:
     async with running() as (broker, port):
         client = await RawClient.login(port, "admin")
         await client.subscribed("home/#")
+        broker.now = lambda: 0.0
         for topic in ("home/b", "home/a", "other"):
             broker.publish(topic, b"123", qos=1, retain=True)
         for _ in range(2):
             await client.read()
+        broker.now = lambda: 60.0
         found = inspect.retained(broker, "home/#")
         assert (found["count"], found["bytes"]) == (2, 6)
         assert [row["topic"] for row in found["rows"]] == ["home/a", "home/b"]
@@ -76,6 +78,7 @@ async def test_retained_messages_are_listed_and_cleared_by_filter() -> None:
             "topic": "home/a",
             "bytes": 3,
             "qos": 1,
+            "age_s": 60.0,
             "expires_in_s": None,
         }
         assert inspect.clear_retained(broker, "home/+") == 2

@@ -25,8 +25,8 @@ AWAY = {
 HERE = {**AWAY, "client_id": "tv", "online": True, "subscriptions": []}
 KEPT = {
     "count": 12, "bytes": 2000,
-    "rows": [{"topic": "a/b", "bytes": 1400, "qos": 1, "expires_in_s": None},
-             {"topic": "a/c", "bytes": 2, "qos": 0, "expires_in_s": 60.0}],
+    "rows": [{"topic": "a/b", "bytes": 1400, "qos": 1, "age_s": 5.0, "expires_in_s": None},
+             {"topic": "a/c", "bytes": 2, "qos": 0, "age_s": None, "expires_in_s": 60.0}],
 }  # fmt: skip
 REFUSED = {
     "what": "CONNECT", "identity": "bob", "client_id": "", "peer": "192.0.2.1:5",
@@ -73,8 +73,8 @@ def test_retained_messages_are_a_table_with_a_sum(
 ) -> None:
     run(tmp_path, {"GET /broker/retained?filter=a%2F%23": KEPT}, "retained", "a/#")
     _, first, second, total = lines(capsys)
-    assert [cell.strip() for cell in first] == ["a/b", "1.4 kB", "1", "-"]
-    assert [cell.strip() for cell in second] == ["a/c", "2 B", "0", "1 min"]
+    assert [cell.strip() for cell in first] == ["a/b", "1.4 kB", "1", "5 s", "-"]
+    assert [cell.strip() for cell in second] == ["a/c", "2 B", "0", "-", "1 min"]
     assert total == ["12 retained messages, 2.0 kB; 10 more are not shown"]
 
 
