@@ -31,7 +31,8 @@ FIRST_CONNECT = 0x10
 LINGER_S = 5.0  # for unsent bytes of a closed connection
 ROUTES = 1024  # topics remembered per connection
 NOBODY = Principal(PrincipalKind.USER, "")
-NO_ROUTES: Mapping[bytes, Entry] = {}
+NO_ROUTES: dict[bytes, Entry] = {}
+"""What clients share that have not published; never written to."""
 
 
 def pass_on(sessions: list[MqttSession], packet: bytes) -> None:
@@ -53,6 +54,7 @@ class Connection(PausedInput):
         "__weakref__",
         "_has_eof",
         "_is_lost",
+        "_peer",
         "aliases",
         "broker",
         "bytes_in",
@@ -67,7 +69,6 @@ class Connection(PausedInput):
         "meter",
         "most_bytes",
         "packets_in",
-        "peer",
         "principal",
         "routes",
         "seen_at",
@@ -89,10 +90,10 @@ class Connection(PausedInput):
         self.session: MqttSession | None = None  # set once logged in
         self.principal = NOBODY
         self.client_id = ""
-        self.peer = ""
+        self._peer = ""
         self.version = 4
         self.most_bytes = 0  # largest packet the client takes; 0: any
-        self.routes: dict[bytes, Entry] = {}
+        self.routes = NO_ROUTES
         self.aliases: dict[int, bytes] | None = None  # topics that the client shortened
         self.will: Will | None = None
         self.meter: Meter | None = None
@@ -111,6 +112,14 @@ class Connection(PausedInput):
     def listener(self) -> str:
         """Return the name of the listener it came by."""
         return self.entrance.name
+
+    @property
+    def peer(self) -> str:
+        """Return "address:port" of the other end, for logs and budgets; made when first asked for."""
+        if not self._peer and self.transport is not None:
+            peer = self.transport.get_extra_info("peername")
+            self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else str(peer or "local")
+        return self._peer or "gone"
 
     @property
     def certificate(self) -> PeerCertificate | None:
@@ -132,9 +141,7 @@ class Connection(PausedInput):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the socket."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
-        peer = transport.get_extra_info("peername")
-        self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else str(peer or "local")
-        transport.set_write_buffer_limits(self.broker.limits.unsent_bytes)
+        self.transport.set_write_buffer_limits(self.broker.limits.unsent_bytes)
         self.broker.connected(self)
 
     def data_received(self, data: bytes) -> None:
@@ -289,8 +296,8 @@ class Connection(PausedInput):
 
     def remember(self, raw: bytes, entry: Entry) -> None:
         """Keep what a topic means for this client."""
-        if len(self.routes) >= ROUTES:
-            self.routes.clear()
+        if self.routes is NO_ROUTES or len(self.routes) >= ROUTES:
+            self.routes = {}
         self.routes[raw] = entry
 
     # ---- the end ----

@@ -28,7 +28,7 @@ class Registry:
         self._broker = broker
         self.live: dict[Key, Connection] = {}
         self.kept: dict[Key, tuple[MqttSession, float]] = {}  # offline, until when
-        self._by_identity: dict[str, set[Key]] = {}
+        self._by_identity: dict[str, Key | set[Key]] = {}  # most have one: a set costs 200 bytes
         self._takeovers: dict[str, deque[float]] = {}
         self.cloned_reports = 0
 
@@ -36,7 +36,7 @@ class Registry:
         """Return whether this identity may open one more session (a take-over needs no room)."""
         if kind is PrincipalKind.USER:
             return True
-        mine = self._by_identity.get(key[0], set())
+        mine = self._keys_of(key[0])
         if key not in mine and len(mine) >= SESSIONS_PER_DEVICE:
             return False
         if not keep:
@@ -47,7 +47,13 @@ class Registry:
     def add(self, key: Key, connection: "Connection") -> None:
         """Register a live connection; its predecessor is gone by now."""
         self.live[key] = connection
-        self._by_identity.setdefault(key[0], set()).add(key)
+        mine = self._by_identity.get(key[0])
+        if mine is None or mine == key:
+            self._by_identity[key[0]] = key
+        elif isinstance(mine, set):
+            mine.add(key)
+        else:
+            self._by_identity[key[0]] = {mine, key}
 
     def remove(self, key: Key, connection: "Connection") -> None:
         """Unregister a connection unless another took its place."""
@@ -55,13 +61,20 @@ class Registry:
             return
         del self.live[key]
         mine = self._by_identity[key[0]]
-        mine.discard(key)
-        if not mine:
+        if isinstance(mine, set):
+            mine.discard(key)
+        if mine == key or not mine:
             del self._by_identity[key[0]]
+
+    def _keys_of(self, identity: str) -> set[Key]:
+        mine = self._by_identity.get(identity)
+        if mine is None:
+            return set()
+        return mine if isinstance(mine, set) else {mine}
 
     def of(self, identity: str) -> "list[Connection]":
         """Return the live connections of an identity."""
-        return [self.live[key] for key in self._by_identity.get(identity, ())]
+        return [self.live[key] for key in self._keys_of(identity)]
 
     def taken_over(self, identity: str, now: float) -> None:
         """Count take-overs of an identity; many in a minute are two machines with one identity."""

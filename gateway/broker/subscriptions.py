@@ -6,7 +6,7 @@ from gateway.broker.access import SHARE, may_read
 from gateway.mqtt.filters import matches
 from gateway.mqtt.journal import KeptSubscription
 from gateway.mqtt.packets import length
-from gateway.mqtt.session import MqttSession
+from gateway.mqtt.session import NO_FILTERS, MqttSession
 from gateway.mqtt.topics import (
     AS_PUBLISHED,
     CHECKED,
@@ -72,6 +72,8 @@ class Subscriptions:
                 group = self._groups[pattern] = SharedGroup(*shared)
                 self.trie.add(group.pattern, group, 0)
             group.members[session] = mark
+        if session.subscriptions is NO_FILTERS:
+            session.subscriptions = {}
         session.subscriptions[pattern] = mark >> IDENTIFIER_SHIFT
         self._routing.cache.invalidate(shared[1] if shared else pattern)
         if not session.sid:

@@ -21,6 +21,9 @@ SENT_BEFORE = -1  # in place of a journal number: durable, and to be marked as a
 FOUND = -2  # the same after a restart: nobody knows whether it had been sent
 REPLAY_BYTES = 256 << 10  # retained messages sent per turn; the rest follows once these are written
 
+NOTHING_SENT: dict[int, Outgoing] = {}
+"""What idle clients share instead of an empty dictionary each; never written to."""
+
 Replay = Iterator[Outgoing]
 """Retained messages still to be sent, read from the store when their turn comes."""
 
@@ -78,7 +81,7 @@ class Outbound:
         self.most_bytes = 0  # largest packet the client takes; 0: any
         self.most_aliases = 0
         self.aliases: dict[bytes, int] | None = None  # topic -> alias, towards the client
-        self.inflight: dict[int, Outgoing] = {}  # packet id -> sent, not acknowledged
+        self.inflight = NOTHING_SENT  # packet id -> sent, not acknowledged
         self.unsent: deque[tuple[int, int, Outgoing]] | None = (
             None  # (packet id, journal number, …)
         )
@@ -199,6 +202,8 @@ class Outbound:
             if self.sid:
                 self.host.journal.finish(self.sid, packet_id)
             return
+        if self.inflight is NOTHING_SENT:
+            self.inflight = {}
         self.inflight[packet_id] = outgoing
         self.sent += 1
         if not self.is_dirty:

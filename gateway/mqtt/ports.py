@@ -90,7 +90,11 @@ class Session(Protocol):
 
     principal: Principal
     client_id: str
-    peer: str
+
+    @property
+    def peer(self) -> str:
+        """Return "address:port" of the other end."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

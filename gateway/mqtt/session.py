@@ -13,6 +13,12 @@ UNACKED_COUNT = 100  # own publishes waiting for settlement before the reader pa
 UNACKED_BYTES = 256 << 10
 PAUSE_SHARE, RESUME_SHARE = 0.75, 0.5  # of the two above: no flapping at the edge
 
+Ack = tuple[int, int, bytes, int]
+"""(settle number, group of the journal, packet, bytes of its message): an answer that waits for both."""
+NO_ACKS: list[Ack] = []
+NO_FILTERS: dict[str, int] = {}
+"""What idle clients share instead of empty ones of their own; never written to."""
+
 PUBACK_FIRST, PUBREC_FIRST, PUBREL_FIRST, PUBCOMP_FIRST = 0x40, 0x50, 0x62, 0x70
 
 
@@ -37,9 +43,9 @@ class MqttSession(Outbound):
         self.client_id = client_id
         self.expiry_s = 0  # how long it is kept without a connection
         self.received: dict[int, tuple[int, int]] | None = None  # QoS 2 from the client
-        self.acks: list[tuple[int, int, bytes, int]] = []  # (settle, group, packet, bytes it holds)
+        self.acks = NO_ACKS
         self.unacked_bytes = 0
-        self.subscriptions: dict[str, int] = {}  # filter in the trie -> identifier, 0 for none
+        self.subscriptions = NO_FILTERS  # filter in the trie -> identifier, 0 for none
         self.claimed: dict[str, int] | None = None  # uuid filters, kept by the mesh -> QoS
 
     @property
@@ -54,6 +60,8 @@ class MqttSession(Outbound):
     ) -> None:
         """Answer once `settle` is reached and `group` durable, and never before earlier answers."""
         if self.acks or settle > through or group > self.host.journal.through:
+            if self.acks is NO_ACKS:
+                self.acks = []
             self.acks.append((settle, group, packet, size))
             self.unacked_bytes += size
             return
