@@ -1,5 +1,6 @@
 """A trace's reader: lines as events, a bounded queue, and a count of what did not fit."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -57,6 +58,24 @@ async def test_what_does_not_fit_is_counted_and_told(monkeypatch: pytest.MonkeyP
         assert (len(first), len(second)) == (100, 51)
         assert second[-1] == ("lost", 100)
         assert stream.has_room()
+        await closed(lines)
+
+
+async def test_lines_of_a_busy_broker_come_in_bundles() -> None:
+    async with running() as (broker, _):
+        stream = TraceStream(broker, Wanted())
+        lines = stream.lines()
+        await anext(lines)
+        stream.tell(Traced(0, "sent", "a", "c", "p", "x"))
+        assert len(events(await anext(lines))) == 1
+        began = asyncio.get_running_loop().time()
+        later = asyncio.ensure_future(anext(lines))  # noqa: TID251 - reads while it is told
+        await asyncio.sleep(0)
+        for number in range(20):
+            stream.tell(Traced(number, "sent", "a", "c", "p", "x"))
+            await asyncio.sleep(0)
+        assert len(events(await later)) == 20
+        assert asyncio.get_running_loop().time() - began >= trace_stream.PAUSE_S
         await closed(lines)
 
 
