@@ -132,7 +132,7 @@ async def identifiers(scene: Scene) -> None:
 @table("3.10.4-1", "a filter is unsubscribed character by character")
 async def unsubscribed_exactly(scene: Scene) -> None:
     client = await listener(scene, "a/+", "A/+", "a/#")
-    assert await client.unsubscribe("a/b", "a/+ ", "A/+", "+/+", "a/") == (17, 17, 0, 17, 17)
+    assert await client.unsubscribe("a/b", "a/+/", "A/+", "+/+", "a/") == (17, 17, 0, 17, 17)
     await client.publish("A/x", b"x")
     await client.nothing()
     assert await client.unsubscribe("a/#") == (0,)
