@@ -119,10 +119,16 @@ class Reporting:
 
 def _context(item: BridgeSettings, loaded: Loaded) -> ssl.SSLContext:
     """Return how the other broker is checked; raises ConfigError GW-1148 that names the file."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if item.ca_file is not None:
-        context = ssl.create_default_context(cafile=_file(item, "ca_file", loaded))
+    if item.ca_file is None:
+        context.load_default_certs()
+    else:
+        ca = _file(item, "ca_file", loaded)
+        try:
+            context.load_verify_locations(ca)
+        except OSError as error:
+            raise _unusable(item, "ca_file", ca, str(error)) from error
     if item.certificate_file is not None:
         chain = _file(item, "certificate_file", loaded)
         key = _file(item, "key_file", loaded)
