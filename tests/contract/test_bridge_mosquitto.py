@@ -311,3 +311,63 @@ async def test_a_ring_of_two_gateways_and_two_brokers_comes_to_rest(
                 counts = [numbers(client, "a") for client in clients]
     assert counts[0] == list(range(20))
     assert all(sorted(found) == sorted(2 * list(range(20))) for found in counts[1:])
+
+
+def retained(client: PahoClient, topic: str) -> list[bytes]:
+    return [payload for name, payload, _, _ in client.messages if name == topic]
+
+
+@VERSIONS
+async def test_a_retained_topic_of_both_sides_begins_as_it_is_here_and_is_not_exchanged_later(
+    mosquitto: Mosquitto, version: str
+) -> None:
+    async with running() as (broker, port):
+        with ends(port) as (here, there):
+            await here.start(port)
+            await there.start(mosquitto.port)
+            here.client.publish("a/both", "here", 0, retain=True)
+            there.client.publish("a/both", "there", 0, retain=True)
+            there.client.publish("a/theirs", "there", 0, retain=True)
+            await settled(here, there)
+            async with bridged(broker, mosquitto.port, [both("a/#")], version=version) as (
+                bridge,
+                _,
+            ):
+                for client in (here, there):
+                    await client.subscribe("a/#", 1)
+                await eventually(lambda: retained(there, "a/both")[-1:] == [b"here"])
+                await eventually(lambda: retained(here, "a/theirs") == [b"there"])
+                assert retained(here, "a/both") == [b"here"]
+                mosquitto.stop()
+                await eventually(lambda: not bridge.is_connected)
+                here.messages.clear()
+                here.client.publish("a/both", "later", 0, retain=True)
+                mosquitto.start()  # it has forgotten everything: our session there is new
+                await eventually(lambda: bridge.is_connected)
+                await settled(here)
+                assert retained(here, "a/both") == [b"later"]
+
+
+@VERSIONS
+async def test_a_line_that_breaks_repeats_no_retained_message_of_both_sides(
+    mosquitto: Mosquitto, version: str
+) -> None:
+    async with running() as (broker, port):
+        with ends(port) as (here, there):
+            await here.start(port)
+            await there.start(mosquitto.port)
+            async with bridged(broker, mosquitto.port, [both("a/#"), into("b/#")], version=version) as (bridge, _):  # fmt: skip
+                for client in (here, there):
+                    await client.subscribe("#", 1)
+                here.client.publish("a/1", "x", 1, retain=True)
+                there.client.publish("a/2", "x", 1, retain=True)
+                there.client.publish("b/1", "x", 1, retain=True)
+                await eventually(lambda: len(here.messages) == 3 and len(there.messages) == 3)
+                crossing = bridge._crossing
+                assert crossing is not None
+                crossing.far._events.lost("a test cut it")
+                await eventually(lambda: bridge._crossing not in (None, crossing))
+                await eventually(lambda: len(here.messages) == 4)
+                await settled(here, there)
+    assert [topic for topic, *_ in here.messages] == ["a/1", "a/2", "b/1", "b/1"]
+    assert len(there.messages) == 3
