@@ -37,6 +37,7 @@ TIMED_OUT = "the mesh did not answer in time"
 
 Taken = int | None
 """What became of a publish: its settle number (0: nothing to settle), -reason when refused, None: ask again."""
+PUBACK_HEAD, NO_PACKET_ID = b"\x40\x02", b"\0\0"
 REFUSED = -reasons.NOT_AUTHORIZED
 FULL = -reasons.QUOTA_EXCEEDED
 
@@ -47,6 +48,12 @@ def on_publish(connection: Connection, data: bytes, first: int, body: int, end: 
     if at > end:
         raise violation("a topic longer than its packet")
     raw = data[body + 2 : at]
+    if (
+        first == 0x32
+        and connection.version < 5
+        and _took_plain(connection, data, raw, (body, at, end))
+    ):
+        return True
     qos = first >> 1 & 3
     number = 0
     if qos:
@@ -70,6 +77,41 @@ def on_publish(connection: Connection, data: bytes, first: int, body: int, end: 
     if taken is None:
         return False
     connection.broker.messages_in += 1
+    return True
+
+
+def _took_plain(
+    connection: Connection, data: bytes, raw: bytes, places: tuple[int, int, int]
+) -> bool:
+    """Handle a QoS 1 PUBLISH of MQTT 3 that nothing is special about; False: it takes the long way."""
+    body, at, end = places
+    entry, session = connection.routes.get(raw), connection.session
+    if entry is None or entry.handler is not None or entry.receivers is None or session is None:
+        return False
+    number = data[at : at + 2]
+    if (
+        len(number) < 2
+        or at + 2 > end
+        or number == NO_PACKET_ID
+        or session.acks
+        or session.received
+    ):
+        return False
+    message = Message(entry.topic, entry.raw, data[at + 2 : end], 1)
+    size = end - body
+    if size < 16_384:  # what precedes the packet id goes on as it came
+        message.head = data[body - (2 if size < 128 else 3) : at]
+    broker = connection.broker
+    routing = broker.routing
+    routing.noted = 0
+    routing.route(entry, message)
+    broker.messages_in += 1
+    if routing.noted > broker.journal.through:
+        connection.acknowledge(PUBACK_HEAD + number, 0, routing.noted, size)
+        return True
+    session.out.append(PUBACK_HEAD + number)
+    if not session.is_dirty:
+        routing.wake(session)
     return True
 
 

@@ -27,7 +27,6 @@ from gateway.mqtt.topics import (
 
 log = logging.getLogger(__name__)
 
-UNFLUSHED_BYTES = 1 << 20  # input routed before its output is written, within one tick
 MOST_BACKLOG = (
     16 << 20
 )  # noted and not on disk, in bytes: then all readers rest until half of it is
@@ -53,7 +52,7 @@ class Routing:
         self.on_backlog: Callable[[bool], None] = lambda _: None  # told when the disk is far behind
         self.is_behind = False
         self.held: set[Outbound] = set()  # with deliveries that wait for the disk
-        self.unflushed_bytes = 0
+        self.unflushed_bytes = 0  # input since the last flush
         self.retained_refused = 0
         self._dirty: list[Outbound] = []
         self._call_soon: Callable[..., object] | None = None
@@ -76,12 +75,6 @@ class Routing:
         self.unflushed_bytes = 0
         for session in dirty:
             session.flush()
-
-    def received(self, size: int) -> None:
-        """Count input; write early when one tick brings so much that receivers' output would pile up."""
-        self.unflushed_bytes += size
-        if self.unflushed_bytes > UNFLUSHED_BYTES:
-            self.flush()
 
     def durable(self) -> None:
         """Send what waited for the disk, after a commit."""
@@ -112,7 +105,10 @@ class Routing:
                 last = (message, flags, identifiers)
                 packet3 = b""
             if flags & 3:
-                self._send(session, last, targets)
+                if session.sid:
+                    self._send(session, last, targets)
+                else:
+                    session.send(last)
             elif session.version == 5 or session.is_behind:
                 session.send_plain(last)
             else:

@@ -100,7 +100,7 @@ class Broker:
         self.connections: set[Connection] = set()
         self.by_listener: Counter[str] = Counter()
         self.full: set[str] = set()  # shared resources that are full
-        self.messages_in = self.bytes_in = 0
+        self.messages_in = 0
         self.connects_refused = self.malformed = self.taken_over = 0
         self.totals = Totals()
         self.tracing = Tracing(HANDLERS)
@@ -252,11 +252,6 @@ class Broker:
         connection.seen_at = connection.since = self.now()
         if len(self.connections) > self.limits.connections + OVERFLOW_CONNECTIONS:
             connection.end("far above the connection limit")
-
-    def received(self, size: int) -> None:
-        """Count input."""
-        self.bytes_in += size
-        self.routing.received(size)
 
     def opened(self, connection: Connection) -> None:
         """Tell observers of a session that may now send and receive; logging in is never paused."""

@@ -19,6 +19,7 @@ class Totals:
     most_clients: int = 0  # at once
     expired: int = 0  # kept sessions whose clients did not come back
     packets_in: int = 0
+    bytes_in: int = 0
     sent: int = 0
     bytes_out: int = 0
     dropped: int = 0
@@ -37,6 +38,7 @@ class Totals:
     def gone(self, connection: "Connection") -> None:
         """Keep the counts of a connection that ends."""
         self.packets_in += connection.packets_in
+        self.bytes_in += connection.bytes_in
 
 
 def stats_of(broker: "Broker") -> dict[str, float]:
@@ -57,7 +59,7 @@ def stats_of(broker: "Broker") -> dict[str, float]:
         "messages_in": broker.messages_in,
         "messages_out": totals.sent + sum(s.sent for s in every),
         "packets_in": totals.packets_in + sum(c.packets_in for c in broker.connections),
-        "bytes_in": broker.bytes_in,
+        "bytes_in": totals.bytes_in + sum(c.bytes_in for c in broker.connections),
         "bytes_out": totals.bytes_out + sum(s.bytes_out for s in every),
         "dropped": totals.dropped + sum(s.dropped for s in every),
         "queued": sum(s.queued for s in every),

@@ -102,7 +102,7 @@ class Outbound:
     @property
     def unfinished(self) -> int:
         """Return how many messages the client has not finished."""
-        return len(self.inflight) + (len(self.released) if self.released else 0)
+        return len(self.inflight) + len(self.released) if self.released else len(self.inflight)
 
     # ---- towards the client ----
 
@@ -128,7 +128,10 @@ class Outbound:
         """Send or queue a QoS 1 or 2 message that the journal need not hold; False when it was dropped."""
         if self.is_behind or self.unsent or self.unfinished >= self.window:
             return self._queue(self.next_id(), 0, outgoing)
-        self._transmit(self.next_id(), outgoing, is_dup=False)
+        if self.version < 5 and outgoing[1] == 1:
+            self._transmit3(self.next_id(), outgoing)
+        else:
+            self._transmit(self.next_id(), outgoing, is_dup=False)
         return True
 
     def enqueue(self, outgoing: Outgoing, number: int) -> int:
@@ -191,11 +194,9 @@ class Outbound:
         return item
 
     def _transmit(self, packet_id: int, outgoing: Outgoing, *, is_dup: bool) -> None:
-        message, flags, _ = outgoing
         number = packet_id.to_bytes(2, "big")
-        if self.version < 5 and flags == 1 and not is_dup:
-            self.out += (message.head or head3(message), number, message.payload)
-        elif packet := self.packet(outgoing, number, is_dup=is_dup):
+        packet = self.packet(outgoing, number, is_dup=is_dup)
+        if packet:
             self.out.append(packet)
         else:  # larger than the client takes: as if it had been delivered (MQTT-3.1.2-25)
             self.dropped += 1
@@ -205,6 +206,17 @@ class Outbound:
         if self.inflight is NOTHING_SENT:
             self.inflight = {}
         self.inflight[packet_id] = outgoing
+        self.sent += 1
+        if not self.is_dirty:
+            self.host.wake(self)
+
+    def _transmit3(self, packet_id: int, outgoing: Outgoing) -> None:
+        """Send at QoS 1 to a client of MQTT 3: the most frequent case, its head shared by all receivers."""
+        message = outgoing[0]
+        if self.inflight is NOTHING_SENT:
+            self.inflight = {}
+        self.inflight[packet_id] = outgoing
+        self.out += (message.head or head3(message), packet_id.to_bytes(2, "big"), message.payload)
         self.sent += 1
         if not self.is_dirty:
             self.host.wake(self)
@@ -305,7 +317,10 @@ class Outbound:
                 if self.sid:
                     self.host.journal.finish(self.sid, packet_id)
                 continue
-            self._transmit(packet_id, outgoing, is_dup=number < 0)
+            if self.version < 5 and outgoing[1] == 1 and number >= 0:
+                self._transmit3(packet_id, outgoing)
+            else:
+                self._transmit(packet_id, outgoing, is_dup=number < 0)
         if unsent and unsent[0][1] > through:
             self.host.held.add(self)
 

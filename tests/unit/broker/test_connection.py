@@ -169,9 +169,9 @@ async def test_input_behind_a_waiting_packet_is_bounded() -> None:
         client.send(publish("message", b"1"))
         for _ in range(400):
             client.send(publish("message", b"x" * 10_000))
-        await eventually(lambda: broker.bytes_in > LOOK_AHEAD_BYTES)
+        await eventually(lambda: broker.stats()["bytes_in"] > LOOK_AHEAD_BYTES)
         await asyncio.sleep(0.05)
-        held = broker.bytes_in
+        held = broker.stats()["bytes_in"]
         assert held < 1 << 20
         gate.answer = CONSUMED
         broker.resume(["key"])

@@ -1,6 +1,6 @@
-"""Routing: encoded once, written once a tick, and early when one tick brings too much; the disk where it must."""
+"""Routing: encoded once, written once a tick; the disk where it must be."""
 
-from gateway.broker.routing import UNFLUSHED_BYTES, Routing
+from gateway.broker.routing import Routing
 from gateway.mqtt.journal import NoJournal
 from gateway.mqtt.session import MqttSession
 from tests.fakes.mqtt_broker import PRINCIPALS, publish
@@ -44,16 +44,6 @@ async def test_a_tick_is_one_write_for_each_client() -> None:
     assert written == []
     routing.flush()
     assert written == [publish("a", b"1") + publish("a", b"2") + publish("a", b"3")]
-
-
-async def test_a_tick_with_much_input_is_written_early() -> None:
-    routing = Routing(NoJournal())
-    _, written = client(routing, "c", "a")
-    routing.publish(message("a", qos=0))
-    routing.received(UNFLUSHED_BYTES)
-    assert written == []
-    routing.received(1)
-    assert len(written) == 1
 
 
 async def test_a_full_retained_store_still_delivers() -> None:
