@@ -9,6 +9,7 @@ TOOLS = {
     "dbus-daemon": "dbus-daemon",
     "mmdebstrap": "mmdebstrap",
     "curl": "curl",
+    "haproxy": "haproxy",
     "mosquitto": "mosquitto",
     "mosquitto_pub": "mosquitto-clients",
     "mosquitto_rr": "mosquitto-clients",
