@@ -5,13 +5,13 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
+from gateway.broker.caller import Caller
 from gateway.broker.entrance import Entrance
 from gateway.broker.limits import CONNECT_BYTES
-from gateway.broker.pausing import Hold, PausedInput
+from gateway.broker.pausing import Hold
 from gateway.errors import MalformedFrameError
 from gateway.mqtt import reasons
 from gateway.mqtt.packets import BAD_LENGTH, Will, disconnect, split
-from gateway.mqtt.ports import PeerCertificate, Principal, PrincipalKind
 from gateway.mqtt.reasons import violation
 from gateway.mqtt.session import PAUSE_SHARE, RESUME_SHARE, MqttSession
 from gateway.mqtt.topics import Entry
@@ -32,7 +32,6 @@ SOLE = frozenset({0x30, 0x32, 0x40})  # PUBLISH at QoS 0 and 1, PUBACK
 UNFLUSHED_BYTES = 1 << 20  # input routed before its output is written, within one tick
 LINGER_S = 5.0  # for unsent bytes of a closed connection
 ROUTES = 1024  # topics remembered per connection
-NOBODY = Principal(PrincipalKind.USER, "")
 NO_ROUTES: dict[bytes, Entry] = {}
 """What clients share that have not published; never written to."""
 
@@ -49,34 +48,27 @@ def pass_on(sessions: list[MqttSession], packet: bytes) -> None:
             session.host.wake(session)
 
 
-class Connection(PausedInput):
+class Connection(Caller):
     """Matches `mqtt.ports.Session`; handed to claims and observers."""
 
     __slots__ = (
         "__weakref__",
         "_has_eof",
         "_is_lost",
-        "_peer",
         "aliases",
         "broker",
         "bytes_in",
-        "client_id",
         "closing",
-        "entrance",
         "handlers",
         "has_left",
         "is_expired",
         "is_traced",
         "keep_alive_s",
         "meter",
-        "most_bytes",
         "packets_in",
-        "principal",
         "routes",
         "seen_at",
         "session",
-        "since",
-        "version",
         "was_seen",
         "will",
     )
@@ -85,22 +77,16 @@ class Connection(PausedInput):
         self, broker: "Broker", entrance: Entrance, handlers: Mapping[int, Handler]
     ) -> None:
         """Make a connection that has not logged in."""
-        super().__init__()
+        super().__init__(entrance)
         self.broker = broker
-        self.entrance = entrance
         self.handlers = handlers
         self.session: MqttSession | None = None  # set once logged in
-        self.principal = NOBODY
-        self.client_id = ""
-        self._peer = ""
-        self.version = 4
-        self.most_bytes = 0  # largest packet the client takes; 0: any
         self.routes = NO_ROUTES
         self.aliases: dict[int, bytes] | None = None  # topics that the client shortened
         self.will: Will | None = None
         self.meter: Meter | None = None
         self.keep_alive_s = 0
-        self.since = self.seen_at = 0.0
+        self.seen_at = 0.0
         self.packets_in = self.bytes_in = 0
         self.was_seen = True
         self.closing: str | None = None  # why
@@ -109,34 +95,6 @@ class Connection(PausedInput):
         self.is_traced = False  # every packet goes through its handler
         self._is_lost = False
         self._has_eof = False
-
-    @property
-    def listener(self) -> str:
-        """Return the name of the listener it came by."""
-        return self.entrance.name
-
-    @property
-    def peer(self) -> str:
-        """Return "address:port" of the other end, for logs and budgets; made when first asked for."""
-        if not self._peer and self.transport is not None:
-            peer = self.transport.get_extra_info("peername")
-            self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else str(peer or "local")
-        return self._peer or "gone"
-
-    @property
-    def certificate(self) -> PeerCertificate | None:
-        """Return the client certificate that TLS verified, if there is one."""
-        found = self._extra("gateway.certificate")
-        return found if isinstance(found, PeerCertificate) else None
-
-    @property
-    def uid(self) -> int | None:
-        """Return the user id of the process at the other end of a Unix socket."""
-        found = self._extra("gateway.uid")
-        return found if isinstance(found, int) else None
-
-    def _extra(self, name: str) -> object:
-        return self.transport.get_extra_info(name) if self.transport is not None else None
 
     # ---- asyncio ----
 

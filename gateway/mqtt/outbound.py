@@ -4,14 +4,11 @@ Bytes go to `out`; whoever owns the connection empties it (once per loop tick) a
 without a connection, or whose connection takes no more, is *behind*: QoS 0 is dropped, QoS 1 and 2 queued.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
+from gateway.mqtt.backlog import Backlog, Host, size_of
 from gateway.mqtt.encoding import encoded, head3
-from gateway.mqtt.journal import Journal
 from gateway.mqtt.message import QOS_BITS, Outgoing
-from gateway.mqtt.queues import DropPolicy, QueueBounds
 
 SEND_WINDOW = 100  # sent and not acknowledged; mosquitto's 20 halves the speed over a WAN
 ALIASES_OUT = (
@@ -28,41 +25,22 @@ Replay = Iterator[Outgoing]
 """Retained messages still to be sent, read from the store when their turn comes."""
 
 
-class Host(Protocol):
-    """What all sessions of a broker share."""
-
-    journal: Journal
-    bounds: QueueBounds
-    now: Callable[[], float]
-    held: "set[Outbound]"  # with deliveries that wait for the disk
-
-    def wake(self, session: "Outbound") -> None:
-        """Have its output written soon."""
-        ...
-
-
-class Outbound:
+class Outbound(Backlog):
     """The way to one client; `sid` > 0: the journal keeps what it gets at QoS 1 and 2."""
 
     __slots__ = (
         "_next_id",
         "aliases",
         "bytes_out",
-        "dropped",
-        "host",
         "inflight",
         "is_behind",
         "is_dirty",
         "most_aliases",
         "most_bytes",
         "out",
-        "own_bounds",
-        "queued_bytes",
         "released",
         "replays",
         "sent",
-        "sid",
-        "unsent",
         "version",
         "window",
         "write",
@@ -70,9 +48,8 @@ class Outbound:
 
     def __init__(self, host: Host) -> None:
         """Begin without a connection: behind until `attached`."""
-        self.host = host
+        super().__init__(host)
         self.version = 4
-        self.sid = 0  # in the journal; 0: not there
         self.out: list[bytes] = []
         self.is_dirty = False
         self.is_behind = True
@@ -82,22 +59,11 @@ class Outbound:
         self.most_aliases = 0
         self.aliases: dict[bytes, int] | None = None  # topic -> alias, towards the client
         self.inflight = NOTHING_SENT  # packet id -> sent, not acknowledged
-        self.unsent: deque[tuple[int, int, Outgoing]] | None = (
-            None  # (packet id, journal number, …)
-        )
-        self.queued_bytes = 0
-        self.own_bounds: tuple[int, int] | None = None  # (count, bytes) in place of everybody's
         self.released: set[int] | None = None  # QoS 2: PUBREC came, PUBCOMP did not
         self.replays: list[Replay] | None = None
         self.sent = 0
         self.bytes_out = 0
-        self.dropped = 0
         self._next_id = 0
-
-    @property
-    def queued(self) -> int:
-        """Return how many messages wait to be sent."""
-        return len(self.unsent) if self.unsent else 0
 
     @property
     def unfinished(self) -> int:
@@ -158,40 +124,6 @@ class Outbound:
             number = number % 65535 + 1
         self._next_id = number
         return number
-
-    def _queue(self, packet_id: int, number: int, outgoing: Outgoing) -> bool:
-        """Add to what waits, at the cost of older messages if that is the policy; False: it was dropped."""
-        bounds = self.host.bounds
-        most_count, most_bytes = self.own_bounds or (bounds.count, bounds.bytes)
-        size = size_of(outgoing)
-        if self.unsent is None:
-            self.unsent = deque()  # 600 bytes that most clients never need
-        while (
-            len(self.unsent) >= most_count
-            or self.queued_bytes + size > most_bytes
-            or bounds.used_bytes + size > bounds.all_bytes
-        ):
-            self.dropped += 1
-            if bounds.policy is DropPolicy.NEWEST or not self.unsent:
-                return False
-            self._drop_oldest()
-        self.unsent.append((packet_id, number, outgoing))
-        self.queued_bytes += size
-        bounds.used_bytes += size
-        return True
-
-    def _drop_oldest(self) -> None:
-        packet_id, _, _ = self._take_unsent()
-        if self.sid:
-            self.host.journal.finish(self.sid, packet_id)
-
-    def _take_unsent(self) -> tuple[int, int, Outgoing]:
-        assert self.unsent is not None
-        item = self.unsent.popleft()
-        size = size_of(item[2])
-        self.queued_bytes -= size
-        self.host.bounds.used_bytes -= size
-        return item
 
     def _transmit(self, packet_id: int, outgoing: Outgoing, *, is_dup: bool) -> None:
         number = packet_id.to_bytes(2, "big")
@@ -359,9 +291,3 @@ class Outbound:
 def _may_expire(number: int, outgoing: Outgoing) -> bool:
     """Return whether an expired message may be left out: never one whose exchange has begun (MQTT-4.3.3-7)."""
     return number >= 0 or (number == FOUND and outgoing[1] & QOS_BITS == 1)
-
-
-def size_of(outgoing: Outgoing) -> int:
-    """Return what a waiting message counts against the bounds, in bytes."""
-    message = outgoing[0]
-    return len(message.raw) + len(message.payload) + len(message.properties)

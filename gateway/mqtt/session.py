@@ -3,8 +3,9 @@
 from collections import deque
 from collections.abc import Callable
 
+from gateway.mqtt.backlog import Host, size_of
 from gateway.mqtt.message import Outgoing
-from gateway.mqtt.outbound import SENT_BEFORE, Host, Outbound, size_of
+from gateway.mqtt.outbound import SENT_BEFORE, Outbound
 from gateway.mqtt.packets import ack
 from gateway.mqtt.ports import Principal
 
