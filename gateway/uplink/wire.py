@@ -1,11 +1,9 @@
 """One MQTT connection to a parent: paho-mqtt carries the frames, the event loop drives its socket.
 
-paho connects and shakes hands by blocking, so both are done here and it is handed a socket that is ready.
 The certificate is compared in this very handshake: who holds its key is the parent, whatever its name says.
 """
 
 import asyncio
-import contextlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -13,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import BadTokenError, GatewayError, ParentUnreachableError
+from gateway.runtime.paho_loop import Driver, open_socket, ready_client
 from gateway.uplink.certificate import fingerprint, key_pin
 
 if TYPE_CHECKING:
@@ -53,18 +52,17 @@ class Wire:
         self._on_lost = on_lost
         self._client: Client | None = None
         self._ready: asyncio.Future[None] | None = None
-        self._misc: asyncio.TimerHandle | None = None
-        self._readers: set[Any] = set()
+        self._driver: Driver | None = None
 
     async def connect(self) -> None:
         """Connect, log in, subscribe; raises ParentUnreachableError, BadTokenError, GatewayError (GW-1607)."""
         self._ready = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                sock = await _open(self._dial)
-                self._client = _client(self._dial, sock)
+                self._client = _client(self._dial, await _open(self._dial))
                 self._bind(self._client)
-                self._client.reconnect()
+                self._driver = Driver(self._client, self._lost, misc_s=MISC_EVERY_S)
+                self._driver.start()
                 await self._ready
         except (OSError, TimeoutError) as error:
             self.close("")
@@ -72,7 +70,6 @@ class Wire:
         except BaseException:
             self.close("")
             raise
-        self._keep_alive()
 
     def send(self, payload: bytes) -> None:
         """Send one frame; what cannot leave ends the connection, and is offered again on the next."""
@@ -81,67 +78,20 @@ class Wire:
 
     def close(self, reason: str) -> None:
         """Close now; `on_lost` is told if there is a reason."""
-        client, self._client = self._client, None
-        if self._misc is not None:
-            self._misc.cancel()
-        if client is None:
+        driver, self._driver, self._client = self._driver, None, None
+        if driver is None:
             return
-        sock = client.socket()
-        client.on_disconnect = None
-        with contextlib.suppress(OSError, ValueError):
-            client.disconnect()
-        if sock is not None:
-            self._unwatch(sock)
-            with contextlib.suppress(OSError):
-                sock.close()
+        driver.close()
         if reason:
             self._on_lost(reason)
 
     def _bind(self, client: "Client") -> None:
-        loop = asyncio.get_running_loop()
         client.on_connect = self._connected
         client.on_subscribe = lambda *_: self._resolve(None)
         client.on_message = lambda _client, _userdata, message: self._on_frame(
             bytes(message.payload)
         )
-        client.on_disconnect = self._disconnected
-
-        def opened(_client: Any, _userdata: Any, sock: Any) -> None:
-            self._readers.add(sock)
-            loop.add_reader(sock, self._read, sock)
-
-        def closed(_client: Any, _userdata: Any, sock: Any) -> None:
-            self._unwatch(sock)
-
-        def wants(_client: Any, _userdata: Any, sock: Any) -> None:
-            loop.add_writer(sock, client.loop_write)
-
-        def wants_not(_client: Any, _userdata: Any, sock: Any) -> None:
-            if sock in self._readers:
-                loop.remove_writer(sock)
-
-        client.on_socket_open = opened
-        client.on_socket_close = closed
-        client.on_socket_register_write = wants
-        client.on_socket_unregister_write = wants_not
-
-    def _unwatch(self, sock: Any) -> None:
-        if sock in self._readers:
-            self._readers.discard(sock)
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(sock)
-            loop.remove_writer(sock)
-
-    def _read(self, sock: Any) -> None:
-        client = self._client
-        if client is None:
-            return
-        client.loop_read()
-        # TLS decrypts whole records: what is left in its buffer never makes the socket readable.
-        while self._client is client and isinstance(sock, ssl.SSLSocket) and sock in self._readers:
-            if not sock.pending():
-                break
-            client.loop_read()
+        client.on_disconnect = lambda _c, _u, _flags, code, _p: self._lost(str(code))
 
     def _connected(self, client: Any, _userdata: Any, _flags: Any, code: Any, _props: Any) -> None:
         if not code.is_failure:
@@ -157,13 +107,11 @@ class Wire:
         else:
             self._resolve(_unreachable(self._dial, str(code)))
 
-    def _disconnected(
-        self, _client: Any, _userdata: Any, _flags: Any, code: Any, _props: Any
-    ) -> None:
+    def _lost(self, why: str) -> None:
         if self._ready is not None and not self._ready.done():
-            self._resolve(_unreachable(self._dial, f"it hung up: {code}"))
+            self._resolve(_unreachable(self._dial, f"it hung up: {why}"))
         elif self._client is not None:
-            self.close(f"connection lost: {code}")
+            self.close(f"connection lost: {why}")
 
     def _resolve(self, error: GatewayError | None) -> None:
         if self._ready is None or self._ready.done():
@@ -173,30 +121,15 @@ class Wire:
         else:
             self._ready.set_exception(error)
 
-    def _keep_alive(self) -> None:
-        client = self._client
-        if client is not None:
-            client.loop_misc()
-            self._misc = asyncio.get_running_loop().call_later(MISC_EVERY_S, self._keep_alive)
-
 
 def _client(dial: Dial, ready: socket.socket) -> "Client":
-    # Imported here: only a node with a parent pays for it.
-    import paho.mqtt.client as mqtt  # noqa: PLC0415
-    from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion  # noqa: PLC0415
+    from paho.mqtt.enums import MQTTProtocolVersion  # noqa: PLC0415 - only a node with a parent pays
 
-    class ReadyClient(mqtt.Client):
-        """paho on a socket that is connected already."""
-
-        def _create_socket(self) -> socket.socket:
-            return ready
-
-    client = ReadyClient(
-        CallbackAPIVersion.VERSION2,
+    client = ready_client(
+        ready,
         client_id=dial.client_id,
         clean_session=True,
         protocol=MQTTProtocolVersion.MQTTv311,
-        reconnect_on_failure=False,
     )
     client.username_pw_set(dial.node, dial.password)
     client.connect_async(dial.host, dial.port, keepalive=dial.keep_alive_s)
@@ -204,45 +137,23 @@ def _client(dial: Dial, ready: socket.socket) -> "Client":
 
 
 async def _open(dial: Dial) -> socket.socket:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(dial.host, dial.port, type=socket.SOCK_STREAM)
-    failure: OSError = OSError("no address")
-    for family, kind, proto, _, address in found:
-        sock = socket.socket(family, kind, proto)
+    context = None if dial.fingerprint is None else _context()
+    sock = await open_socket(dial.host, dial.port, context)
+    if isinstance(sock, ssl.SSLSocket):
         try:
-            sock.setblocking(False)
-            await loop.sock_connect(sock, address)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock if dial.fingerprint is None else await _secured(sock, dial)
-        except OSError as error:
-            sock.close()
-            failure = error
+            _check(sock, dial)
         except BaseException:
             sock.close()
             raise
-    raise failure
+    return sock
 
 
-async def _secured(sock: socket.socket, dial: Dial) -> ssl.SSLSocket:
+def _context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # the fingerprint below is the check, and the only one
+    context.verify_mode = ssl.CERT_NONE  # `_check` is the check, and the only one
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    secured = context.wrap_socket(sock, do_handshake_on_connect=False)
-    try:
-        while True:
-            try:
-                secured.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                await _until(secured, asyncio.get_running_loop().add_reader)
-            except ssl.SSLWantWriteError:
-                await _until(secured, asyncio.get_running_loop().add_writer)
-        _check(secured, dial)
-    except BaseException:
-        secured.close()
-        raise
-    return secured
+    return context
 
 
 def _check(secured: ssl.SSLSocket, dial: Dial) -> None:
@@ -255,17 +166,6 @@ def _check(secured: ssl.SSLSocket, dial: Dial) -> None:
             code="GW-1607",
             hint="if the parent was set up anew, join again with a new line; if not, somebody is in between",
         )
-
-
-async def _until(sock: ssl.SSLSocket, watch: Callable[..., Any]) -> None:
-    loop = asyncio.get_running_loop()
-    turned: asyncio.Future[None] = loop.create_future()
-    watch(sock, lambda: None if turned.done() else turned.set_result(None))
-    try:
-        await turned
-    finally:
-        loop.remove_reader(sock)
-        loop.remove_writer(sock)
 
 
 def _unreachable(dial: Dial, why: str) -> ParentUnreachableError:

@@ -333,7 +333,8 @@ async def test_a_slow_broker_costs_a_bounded_amount_and_no_qos_1_message() -> No
             await eventually(lambda: bridge.queued == 0)
 
 
-async def test_a_full_broker_of_ours_holds_the_other_one_back() -> None:
+@pytest.mark.parametrize("size", [1, 1000])
+async def test_a_full_broker_of_ours_holds_the_other_one_back(size: int) -> None:
     async with (
         running() as (broker, _),
         peer() as far,
@@ -341,7 +342,7 @@ async def test_a_full_broker_of_ours_holds_the_other_one_back() -> None:
     ):
         broker.throttle("disk", is_full=True)
         for number in range(1, 1001):
-            far.publish(PublishPacket("a/b", b"x" * 1000, 1, number=number))
+            far.publish(PublishPacket("a/b", b"x" * size, 1, number=number))
         crossing = bridge._crossing
         assert crossing is not None
         await eventually(lambda: crossing._is_paused)
