@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import logging
 import ssl
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -46,8 +47,10 @@ class Certificates:
         self.own = OwnCertificate(state_dir, tls.names)
         self._tls = tls
         self._resolve = resolve
-        self._given: list[ssl.SSLContext] = []  # that show a certificate of a person's own
-        self._seen = 0.0  # when that was written
+        self._given: weakref.WeakSet[ssl.SSLContext] = (
+            weakref.WeakSet()
+        )  # that show a certificate of a person's own
+        self._seen = 0.0  # when that was written, as its files say
 
     def context(self, asked: Asked) -> ssl.SSLContext:
         """Return a context; raises ConfigError GW-1612, GW-1810 or GW-1123."""
@@ -63,8 +66,9 @@ class Certificates:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         prepare(context)
+        self._seen = self._written()
         self._show(context)
-        self._given.append(context)
+        self._given.add(context)
         return context
 
     async def run(self) -> None:
@@ -75,10 +79,23 @@ class Certificates:
                 if await asyncio.to_thread(self.own.renew):
                     self.own.reload()
                     log.info("certificate renewed")
-            elif self._written() != self._seen:
-                for context in self._given:
-                    self._show(context)
-                log.info("certificate read again")
+            else:
+                self._look_again()
+
+    def _look_again(self) -> None:
+        """Show a certificate that a person has replaced; half a replacement is asked for again."""
+        try:
+            if self._written() == self._seen:
+                return
+            # OpenSSL forgets the old key before it finds that the new one does not fit: try that elsewhere.
+            self._show(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+            for context in self._given:
+                self._show(context)
+        except ConfigError as error:
+            log.warning("certificate not read", extra={"code": error.code, "error": error.text})
+            return
+        self._seen = self._written()
+        log.info("certificate read again")
 
     def _say(self) -> None:
         ca = self.own.authority.ready()
@@ -106,7 +123,6 @@ class Certificates:
         tls = self._tls
         assert tls.certificate_file is not None
         try:
-            self._seen = self._written()
             context.load_cert_chain(
                 self._resolve(tls.certificate_file),
                 self._resolve(tls.key_file) if tls.key_file else None,
@@ -119,7 +135,12 @@ class Certificates:
             ) from error
 
     def _written(self) -> float:
-        return self._resolve(self._tls.certificate_file or "").stat().st_mtime
+        """Return when certificate or key was last written; 0 where one is not there."""
+        names = (self._tls.certificate_file, self._tls.key_file)
+        try:
+            return max(self._resolve(name).stat().st_mtime for name in names if name)
+        except OSError:
+            return 0.0
 
 
 def network_listeners(

@@ -1,4 +1,4 @@
-"""The six questions of `gateway doctor`; each answer that is not good says how to mend it.
+"""The questions of `gateway doctor`; each answer that is not good says how to mend it.
 
 None needs a running node; where one runs, its status makes the answers more exact.
 """
@@ -15,11 +15,21 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from gateway.config.listener_rules import LOOPBACKS
+from gateway.config.listener_tables import (
+    ListenerSettings,
+    TcpListener,
+    TlsListener,
+    UnixListener,
+    WebSocketListener,
+)
 from gateway.config.load import Loaded
 
 CONNECT_TIMEOUT_S = 3.0
 LEAST_FREE_BYTES = 100_000_000  # below this a commit may soon fail
 MOST_ERROR_MS = 1000
+
+Network = TcpListener | TlsListener | WebSocketListener | ListenerSettings
 
 
 class Grade(StrEnum):
@@ -195,6 +205,43 @@ def parent(subject: Subject) -> list[Answer]:
     return good(f"{where} answers")
 
 
+def listeners(subject: Subject) -> list[Answer]:
+    """Do passwords and tokens cross the network in clear, or may anybody come in?"""
+    if subject.loaded is None:
+        return good("unknown without a configuration")
+    mqtt = subject.loaded.settings.mqtt
+    tables: list[tuple[str, Network, bool]] = [
+        ("mqtt.tcp", mqtt.tcp, False),
+        ("mqtt.tls", mqtt.tls, True),
+    ]
+    tables.append(("mqtt.websocket", mqtt.websocket, mqtt.websocket.tls))
+    tables += [(f"listener {more.name}", more, more.tls) for more in mqtt.listeners]
+    answers = [
+        Answer(
+            Grade.NOTE,
+            f"{name} is open to the network without encryption ({host}:{table.port}): "
+            "who listens there reads passwords and tokens",
+            "use [mqtt.tls] for other machines, and bind this one to 127.0.0.1",
+        )
+        for name, table, is_encrypted in tables
+        if table.enabled and not is_encrypted
+        for host in table.bind
+        if not host.startswith(LOOPBACKS)
+    ]
+    named: list[tuple[str, Network | UnixListener]] = [("mqtt.unix", mqtt.unix)]
+    named += [(name, table) for name, table, _ in tables]
+    answers += [
+        Answer(
+            Grade.NOTE,
+            f"{name} lets anybody in without a name ({', '.join(table.anonymous_roles)})",
+            "give each client a user: gateway broker user add NAME",
+        )
+        for name, table in named
+        if table.enabled and table.anonymous_roles
+    ]
+    return answers or good("nothing crosses the network in clear, nobody is anonymous")
+
+
 CHECKS: Sequence[tuple[str, Callable[[Subject], list[Answer]]]] = (
     ("configuration", config),
     ("serial ports", ports),
@@ -202,4 +249,5 @@ CHECKS: Sequence[tuple[str, Callable[[Subject], list[Answer]]]] = (
     ("clock", clock),
     ("disk", disk),
     ("parent", parent),
+    ("MQTT", listeners),
 )

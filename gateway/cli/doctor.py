@@ -1,4 +1,4 @@
-"""`gateway doctor`: six checks of this machine, each fault with its fix; works without a running node."""
+"""`gateway doctor`: seven checks of this machine, each fault with its fix; works without a running node."""
 
 import argparse
 import contextlib

@@ -9,7 +9,7 @@ import pytest
 from gateway.cli.main import main
 from tests.unit.cli.node import STATUS, answering
 
-SIX = {"configuration", "serial ports", "Bluetooth", "clock", "disk", "parent"}
+SEVEN = {"configuration", "serial ports", "Bluetooth", "clock", "disk", "parent", "MQTT"}
 
 
 def examined(capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str = "") -> dict[str, Any]:
@@ -20,11 +20,11 @@ def examined(capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str = "")
     return {row["check"]: row for row in json.loads(capsys.readouterr().out)}
 
 
-def test_six_questions_are_answered_without_a_node(
+def test_seven_questions_are_answered_without_a_node(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = examined(capsys, tmp_path)
-    assert set(answers) == SIX
+    assert set(answers) == SEVEN
     assert answers["configuration"]["grade"] == answers["parent"]["grade"] == "good"
 
 
@@ -53,7 +53,7 @@ def test_an_unreadable_configuration_is_told_and_the_rest_still_examined(
 ) -> None:
     answers = examined(capsys, tmp_path, "= = =")
     assert answers["configuration"]["text"].startswith("GW-1001")
-    assert set(answers) == SIX
+    assert set(answers) == SEVEN
 
 
 def test_a_running_node_makes_the_answers_exact(
@@ -76,3 +76,37 @@ def test_for_people_each_fault_has_its_fix_below(
     text = capsys.readouterr().out
     assert text.startswith("FAULT  configuration  GW-1005 ")
     assert text.splitlines()[1].strip().startswith("-> ")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[mqtt.tcp]\nbind = '0.0.0.0'\n", "mqtt.tcp is open to the network without encryption"),
+        ("[mqtt.tcp]\nbind = ['127.0.0.1', '192.0.2.1']\n", "(192.0.2.1:1883)"),
+        ("[mqtt.websocket]\nenabled = true\nbind = '::'\n", "mqtt.websocket is open"),
+        ("[[mqtt.listeners]]\nname = 'lan'\nbind = '0.0.0.0'\n", "listener lan is open"),
+        ("[mqtt.unix]\nanonymous_roles = ['home']\n", "mqtt.unix lets anybody in"),
+    ],
+)
+def test_an_open_or_nameless_listener_is_worth_a_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, says: str
+) -> None:
+    row = examined(capsys, tmp_path, text)["MQTT"]
+    assert row["grade"] == "note"
+    assert says in row["text"]
+    assert row["fix"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[mqtt.tls]\nenabled = true\n",
+        "[mqtt.tcp]\nenabled = false\nbind = '0.0.0.0'\n",
+        "[[mqtt.listeners]]\nname = 'lan'\nbind = '0.0.0.0'\ntls = true\n",
+    ],
+)
+def test_loopback_and_tls_are_good(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    assert examined(capsys, tmp_path, text)["MQTT"]["grade"] == "good"
