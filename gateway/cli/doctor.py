@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     answers = [(name, check(subject)) for name, check in CHECKS]
     if subject.status is not None:
         answers.append(("running node", _parked(subject.status)))
+        answers.append(("bridges", _bridges(subject.status)))
     if args.json:
         print_json(
             [
@@ -63,6 +64,26 @@ def _parked(status: Mapping[str, Any]) -> list[Answer]:
         Answer(Grade.BAD, f"{row['what']}: {row['code']} {row['text']}", row["hint"])
         for row in rows
     ]
+
+
+def _bridges(status: Mapping[str, Any]) -> list[Answer]:
+    """Return how each bridge to another broker is; one that a person must mend is among the parked already."""
+    rows = []
+    for bridge in status.get("bridges", []):
+        where = f"{bridge['name']} to {bridge['peer']}: {bridge['state']}"
+        if bridge["state"] == "waiting":
+            rows.append(Answer(Grade.NOTE, f"{where}: {bridge['reason']}", bridge["hint"]))
+        elif bridge["state"] == "connected":
+            rows.append(Answer(Grade.GOOD, where))
+        rows += [
+            Answer(
+                Grade.NOTE,
+                f"{where}, but may not read {pattern} there",
+                "let its user read that filter at the other broker, or remove the rule",
+            )
+            for pattern in bridge.get("refused_filters", [])
+        ]
+    return rows
 
 
 def _print(name: str, rows: list[Answer]) -> None:

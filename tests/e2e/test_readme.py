@@ -17,7 +17,9 @@ import pytest
 
 from tests.captures.loading import captures
 from tests.fakes.broker_people import Person
-from tests.fakes.nodes import Node, Port, wait_online
+from tests.fakes.mosquitto import PASSWORD, Mosquitto
+from tests.fakes.mqtt_paho import paho_client
+from tests.fakes.nodes import Node, Port, running, wait_online
 from tests.fakes.waiting import soon
 
 pytestmark = [pytest.mark.slow]
@@ -304,3 +306,34 @@ def test_the_demo_is_followed_watched_and_commanded(tmp_path: Path) -> None:
             process.wait(20)
     assert demo.returncode == 0
     assert f"rm -r {state}" in log.read_text()
+
+
+@pytest.mark.needs("mosquitto")
+def test_the_bridge_of_the_readme_brings_readings_to_mosquitto_and_commands_back(
+    tmp_path: Path, charger: Charger
+) -> None:
+    folder = tmp_path / "home"
+    with Mosquitto(tmp_path / "mosquitto", users=("gateway", "hass")) as broker:
+        text = tables(PLACE, "mqtt.bridges").replace(PLACE, str(charger.port.path))
+        text = text.replace("homeassistant.local", "127.0.0.1").replace(
+            "port = 1883", f"port = {broker.port}"
+        )
+        node = Node(folder, config=text)
+        (folder / "mosquitto.password").write_text(f"{PASSWORD}\n")
+        Shell(folder).run(".venv/bin/gateway config check --config gateway.toml")
+        with running(node):
+            with paho_client("hass", "hass") as hass:
+                hass.client.connect("127.0.0.1", broker.port)
+                hass.client.loop_start()
+                hass.client.subscribe("devices/#", 1)
+                soon(
+                    lambda: any(m[0] == "devices/charger/reading" for m in hass.messages),
+                    seconds=PATIENCE_S,
+                )
+                assert ("devices/charger/availability", b"online") in {m[:2] for m in hass.messages}
+                hass.client.publish("devices/charger/set", b'{"relay":true}', 1)
+                soon(
+                    lambda: any(m[0] == "devices/charger/result" for m in hass.messages),
+                    seconds=PATIENCE_S,
+                )
+            assert "bridge homeassistant to 127.0.0.1" in node.run("status").stdout

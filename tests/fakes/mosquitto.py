@@ -17,12 +17,19 @@ PASSWORD = "secret"
 class Mosquitto:
     """One broker; a stop loses what it holds unless `keeps` is set."""
 
-    def __init__(self, folder: Path, *, keeps: bool = False, more: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keeps: bool = False,
+        more: str = "",
+        users: tuple[str, ...] = USERS,
+    ) -> None:
         self.port = free_port()
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._passwords = folder / "passwords"
-        self._passwords.write_text("".join(f"{user}:{PASSWORD}\n" for user in USERS))
+        self._passwords.write_text("".join(f"{user}:{PASSWORD}\n" for user in users))
         subprocess.run(["mosquitto_passwd", "-U", str(self._passwords)], check=True)
         kept = f"persistence true\npersistence_location {folder}/\n" if keeps else ""
         self._config = folder / "mosquitto.conf"
