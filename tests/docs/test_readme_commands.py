@@ -30,6 +30,7 @@ RUN_THERE = {
     "scripts/test": ".ci/run",
     "scripts/test --quick": "tests/unit/scripts/test_run_tests.py::test_quick_needs_neither_tools_nor_patience",
     ".venv/bin/python -m scripts._reference": "tests/docs/test_readme_reference.py::test_the_generated_parts_are_up_to_date",
+    f"{GATEWAY} broker certificate kitchen --out kitchen.pem": "tests/e2e/test_listeners.py::test_a_user_comes_in_by_a_certificate_that_the_node_issued",
     "sudo scripts/install": f"{INSTALL}::test_the_unit_starts_what_was_laid_down",
     "sudo scripts/install --remove": f"{INSTALL}::test_removing_takes_the_program_and_leaves_configuration_and_state",
     "scripts/bench pipeline --quick --json pipeline.json": "tests/e2e/test_measurements.py::test_the_pipeline_is_measured",

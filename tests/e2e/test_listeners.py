@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -62,6 +63,23 @@ def listening(*words: str) -> Iterator[list[str]]:
 def clients(node: Node) -> dict[str, str]:
     """Return identity -> peer of who is connected."""
     return {row["identity"]: row["peer"] for row in node.ask("GET", "/broker/clients")}
+
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
+TOML = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def test_the_listeners_of_the_readme_open(tmp_path):
+    (text,) = (block for block in TOML.findall(README) if "[[mqtt.listeners]]" in block)
+    _, _, text = text.partition("[mqtt.websocket]")  # a node of these tests has its own [mqtt.tls]
+    ports = [free_port() for _ in range(3)]
+    text = text.replace("enabled = true", f"enabled = true\nport = {ports[0]}", 1)
+    text = text.replace("8884", str(ports[1])).replace("1884", str(ports[2]), 1)
+    node = Node(tmp_path, config=f"{NO_RADIO}[mqtt.websocket]{text}")
+    with running(node):
+        places = node.status()["mqtt"]["listeners"]
+        assert [f"127.0.0.1:{port}" in places for port in ports] == [True] * 3
+        assert node.status()["parked"] == []
 
 
 # ---- operators ----
