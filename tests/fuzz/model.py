@@ -1,0 +1,376 @@
+"""A small broker of plain dictionaries that says who must receive what; written from the standards, for comparison.
+
+It knows what is due to each client and checks every packet against it.  Where a standard leaves a choice (which
+member of a shared subscription, the order of retained messages) it takes whatever comes and holds it to that.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import ceil, inf
+from typing import Any
+
+from tests.fakes.raw_packets import PUBREL, Prop
+from tests.fakes.raw_reading import Packet
+
+FORWARDED = (Prop.CONTENT_TYPE, Prop.USER)
+WINDOW = 100  # our broker's own, where a client allows more
+ROOM = 4  # free places that one act of a test never fills
+
+
+def is_match(pattern: str, topic: str) -> bool:
+    """Return whether a filter matches a topic (4.7); no topic here begins with $."""
+    wanted, levels = pattern.split("/"), topic.split("/")
+    for index, level in enumerate(wanted):
+        if level == "#":
+            return True
+        if index >= len(levels) or level not in ("+", levels[index]):
+            return False
+    return len(wanted) == len(levels)
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message as it was published."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool = False
+    expires_at: float = inf
+    properties: dict[int, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A subscription."""
+
+    qos: int
+    no_local: bool = False
+    as_published: bool = False
+    identifier: int = 0
+
+
+@dataclass
+class Due:
+    """What a client must receive, or may."""
+
+    said: Said
+    qos: int
+    retain: bool | None  # None: either
+    identifiers: tuple[tuple[int, ...], ...]  # any of these
+    batch: int  # what is in one batch comes in any order
+    is_optional: bool = False
+    shared: str = ""
+
+    def fits(self, packet: Packet, topic: str, now: float, version: int) -> bool:
+        """Return whether a packet is this delivery."""
+        told, said = packet.properties, self.said
+        if (topic, packet.payload, packet.qos) != (said.topic, said.payload, self.qos):
+            return False
+        if self.retain not in {None, packet.retain}:
+            return False
+        if version < 5:
+            return True
+        left = None if said.expires_at == inf else max(0, ceil(said.expires_at - now))
+        return (
+            tuple(sorted(told.get(Prop.SUBSCRIPTION_ID, ()))) in self.identifiers
+            and told.get(Prop.MESSAGE_EXPIRY) == left
+            and {name: told[name] for name in FORWARDED if name in told} == said.properties
+        )
+
+
+@dataclass
+class Shared:
+    """A message for one of several clients."""
+
+    pattern: str
+    said: Said
+    members: dict[int, Wanted]
+
+
+@dataclass
+class State:
+    """A session."""
+
+    version: int
+    subscriptions: dict[str, Wanted] = field(default_factory=dict)
+    due: list[Due] = field(default_factory=list)  # QoS 1 and 2
+    due0: list[Due] = field(default_factory=list)
+    again: list[tuple[int, Due]] = field(default_factory=list)  # to be sent once more
+    inflight: dict[int, Due] = field(default_factory=dict)
+    released: dict[int, Due] = field(default_factory=dict)  # PUBREC was sent
+    owed: set[int] = field(default_factory=set)  # PUBRELs that must come
+    received: set[int] = field(default_factory=set)  # QoS 2 ids of the client's own
+    window: int = WINDOW
+    expiry_s: float = 0
+    until: float | None = None  # None: connected
+    will: Said | None = None
+    will_delay_s: float = 0
+    will_at: float | None = None
+
+    @property
+    def is_on(self) -> bool:
+        return self.until is None
+
+    @property
+    def unfinished(self) -> int:
+        return len(self.inflight) + len(self.released)
+
+    @property
+    def has_room(self) -> bool:
+        """Return whether what is sent now is sent at once, for certain."""
+        waiting = len(self.due) + len(self.again)
+        return self.is_on and self.unfinished + waiting + ROOM <= self.window
+
+
+class ModelBroker:
+    """Sessions by client, retained messages, and what is due."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.states: dict[int, State] = {}
+        self.retained: dict[str, tuple[Said, int]] = {}
+        self.floating: list[Shared] = []
+        self.urgent: list[Shared] = []  # of these, somebody must have it when the act is over
+        self._batch = 0
+
+    # ---- acts ----
+
+    def connect(self, who: int, version: int, *, clean: bool, expiry_s: float, window: int) -> bool:
+        """Begin or resume a session; return whether it was there."""
+        before = self.states.get(who)
+        if before is not None and before.is_on:
+            self.gone(who, is_with_will=True)
+        if clean:
+            self.end(who)
+        state = self.states.get(who)
+        is_present = state is not None
+        if state is None:
+            state = self.states[who] = State(version)
+        state.window, state.expiry_s, state.until = min(window, WINDOW), expiry_s, None
+        state.will = state.will_at = None
+        state.owed = set(state.released)
+        return is_present
+
+    def gone(self, who: int, *, is_with_will: bool, expiry_s: float | None = None) -> None:
+        """End a connection."""
+        state = self.states[who]
+        if expiry_s is not None:
+            state.expiry_s = expiry_s
+        state.until = self.now + state.expiry_s
+        state.due0.clear()
+        state.again = [*state.inflight.items(), *state.again]
+        state.inflight.clear()
+        if not is_with_will or state.will is None:
+            state.will = None
+        elif state.will_delay_s and state.expiry_s:
+            state.will_at = self.now + min(state.will_delay_s, state.expiry_s)
+        if not state.expiry_s:
+            self.end(who)
+        elif state.will is not None and state.will_at is None:
+            will, state.will = state.will, None
+            self.publish(will, who)
+
+    def end(self, who: int) -> None:
+        """End a session: its will is published, its share goes to others."""
+        state = self.states.pop(who, None)
+        if state is None:
+            return
+        for one in self.floating:
+            if one.members.pop(who, None) is not None:  # it may have waited for this one
+                one.members |= self._members(one.pattern)
+        for due in [*state.inflight.values(), *(due for _, due in state.again)]:
+            if due.shared and due.qos == 1:
+                members = self._members(due.shared)
+                self.floating.append(Shared(due.shared, due.said, members))
+        if state.will is not None:
+            self.publish(state.will, None)
+
+    def pass_s(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+        for state in self.states.values():
+            state.due = [due for due in state.due if due.said.expires_at > self.now]
+        self.floating = [one for one in self.floating if one.said.expires_at > self.now]
+        batch = self._batch + 1
+        for who, state in list(self.states.items()):
+            if state.until is not None and state.until <= self.now:
+                self.end(who)
+        for who, state in self.states.items():
+            if state.will_at is not None and state.will_at <= self.now and state.will is not None:
+                will, state.will, state.will_at = state.will, None, None
+                self.publish(will, who)
+        for state in self.states.values():  # wills of one moment come in any order
+            for due in (*state.due, *state.due0):
+                due.batch = min(due.batch, batch)
+
+    def subscribe(self, who: int, pattern: str, wanted: Wanted, *, handling: int = 0) -> None:
+        """Subscribe; retained messages become due."""
+        state = self.states[who]
+        is_new = pattern not in state.subscriptions
+        state.subscriptions[pattern] = wanted
+        self._batch += 1
+        if pattern.startswith("$share/") or handling == 2 or (handling == 1 and not is_new):
+            return
+        for topic, (said, publisher) in self.retained.items():
+            if is_match(pattern, topic) and said.expires_at > self.now:
+                qos = min(said.qos, wanted.qos)
+                ids = (wanted.identifier,) if wanted.identifier else ()
+                is_own = wanted.no_local and publisher == who  # the standard leaves it open
+                self._add(state, Due(said, qos, True, (ids,), self._batch, is_own))
+
+    def unsubscribe(self, who: int, pattern: str) -> bool:
+        """Unsubscribe; return whether there was such a filter."""
+        return self.states[who].subscriptions.pop(pattern, None) is not None
+
+    def publish(self, said: Said, publisher: int | None) -> bool:
+        """Make a message due to everybody who must have it; return whether anybody matches."""
+        if said.retain:
+            self.retained.pop(said.topic, None)
+            if said.payload:
+                self.retained[said.topic] = (said, -1 if publisher is None else publisher)
+        self._batch += 1
+        found = False
+        for who, state in self.states.items():
+            plain = [
+                wanted
+                for pattern, wanted in state.subscriptions.items()
+                if not pattern.startswith("$share/") and is_match(pattern, said.topic)
+            ]
+            found |= bool(plain)
+            if plain and not (who == publisher and all(wanted.no_local for wanted in plain)):
+                self._add(state, self._joined(said, plain, is_own=who == publisher))
+        patterns = {
+            pattern
+            for state in self.states.values()
+            for pattern in state.subscriptions
+            if pattern.startswith("$share/") and is_match(pattern.split("/", 2)[2], said.topic)
+        }
+        for pattern in sorted(patterns):
+            self._share(pattern, said)
+        return found or bool(patterns)
+
+    def _joined(self, said: Said, plain: list[Wanted], *, is_own: bool) -> Due:
+        """Return the one delivery of overlapping subscriptions; which options win, the standard leaves open."""
+        every = tuple(sorted(wanted.identifier for wanted in plain if wanted.identifier))
+        others = [wanted for wanted in plain if not (is_own and wanted.no_local)]
+        some = tuple(sorted(wanted.identifier for wanted in others if wanted.identifier))
+        kept = {wanted.as_published for wanted in plain}
+        retain = said.retain and True in kept if len(kept) == 1 or not said.retain else None
+        qos = min(said.qos, max(wanted.qos for wanted in plain))
+        return Due(said, qos, retain, (every, some), self._batch)
+
+    def _share(self, pattern: str, said: Said) -> None:
+        members = {
+            who: wanted
+            for who, wanted in self._members(pattern).items()
+            if self.states[who].is_on or min(wanted.qos, said.qos)
+        }
+        if not members:
+            return
+        one = Shared(pattern, said, members)
+        self.floating.append(one)
+        if any(self.states[who].has_room for who in members):
+            self.urgent.append(one)
+
+    def _members(self, pattern: str) -> dict[int, Wanted]:
+        return {
+            who: state.subscriptions[pattern]
+            for who, state in self.states.items()
+            if pattern in state.subscriptions
+        }
+
+    @staticmethod
+    def _add(state: State, due: Due) -> None:
+        if due.qos:
+            state.due.append(due)
+        elif state.is_on:
+            state.due0.append(due)
+
+    # ---- what came ----
+
+    def delivered(self, who: int, packet: Packet, topic: str) -> None:
+        """Check a PUBLISH against what is due."""
+        state = self.states[who]
+        if packet.dup:
+            self._delivered_again(state, packet, topic)
+            return
+        due = self._find(state, packet, topic) or self._find_shared(who, packet, topic)
+        assert due is not None, f"client {who} was sent {packet}, which is not due: {state}"
+        if packet.qos:
+            assert all(due.is_optional for _, due in state.again), f"{packet} before {state.again}"
+            taken = {*state.inflight, *state.released, *(number for number, _ in state.again)}
+            assert packet.number not in taken, f"the id of {packet} is in use"
+            state.inflight[packet.number] = due
+            self._check_window(state)
+
+    @staticmethod
+    def _check_window(state: State) -> None:
+        assert state.unfinished <= state.window, f"more in flight than {state.window}: {state}"
+
+    def _delivered_again(self, state: State, packet: Packet, topic: str) -> None:
+        while state.again and state.again[0][0] != packet.number and state.again[0][1].is_optional:
+            state.again.pop(0)
+        assert state.again, f"{packet} was not in flight"
+        number, due = state.again.pop(0)
+        assert number == packet.number, f"{packet} came before {number}: {due}"
+        assert due.fits(packet, topic, self.now, state.version), f"{packet} is not {due}"
+        state.inflight[number] = due
+        self._check_window(state)
+
+    def _find(self, state: State, packet: Packet, topic: str) -> Due | None:
+        waiting = state.due if packet.qos else state.due0
+        first = next((due.batch for due in waiting if not due.is_optional), inf)
+        for due in waiting:
+            if due.batch <= first and due.fits(packet, topic, self.now, state.version):
+                waiting.remove(due)
+                return due
+        return None
+
+    def _find_shared(self, who: int, packet: Packet, topic: str) -> Due | None:
+        for one in self.floating:
+            wanted = one.members.get(who)
+            if wanted is None:
+                continue
+            ids = (wanted.identifier,) if wanted.identifier else ()
+            retain = one.said.retain and wanted.as_published
+            qos = min(wanted.qos, one.said.qos)
+            due = Due(one.said, qos, retain, (ids,), 0, shared=one.pattern)
+            if due.fits(packet, topic, self.now, self.states[who].version):
+                self.floating.remove(one)
+                return due
+        return None
+
+    def released(self, who: int, packet: Packet) -> None:
+        """Check a PUBREL."""
+        state = self.states[who]
+        assert packet.kind == PUBREL
+        assert packet.number in state.owed, f"client {who} was sent {packet}, which is not due"
+        state.owed.discard(packet.number)
+
+    def settled(self) -> None:
+        """Check that nothing is missing, now that the broker is idle."""
+        for one in self.urgent:
+            assert not any(other is one for other in self.floating), f"nobody was sent {one}"
+        self.urgent.clear()
+        for who, state in self.states.items():
+            if not state.is_on:
+                continue
+            missing = [due for due in state.due0 if not due.is_optional]
+            assert not missing, f"client {who} was not sent {missing}"
+            state.due0.clear()
+            assert not state.owed, f"client {who} was not sent PUBREL for {state.owed}"
+            if state.unfinished < state.window:
+                waiting = [*state.due, *(due for _, due in state.again)]
+                missing = [due for due in waiting if not due.is_optional]
+                assert not missing, f"client {who} was not sent {missing}; it has {state}"
+                state.due.clear()
+                state.again.clear()
+
+    def open_ids(self, who: int) -> Iterator[tuple[int, Due, bool]]:
+        """Yield (packet id, delivery, whether PUBREC was sent) of what a client has not finished."""
+        state = self.states[who]
+        for number, due in state.inflight.items():
+            yield number, due, False
+        for number, due in state.released.items():
+            yield number, due, True

@@ -1,0 +1,436 @@
+"""Two clients do anything in any order; what each receives is what a model of the standards says it must."""
+
+import os
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from tests.fakes import raw_packets as raw
+from tests.fakes.raw_packets import (
+    CONNACK,
+    DISCONNECT,
+    PUBACK,
+    PUBCOMP,
+    PUBLISH,
+    PUBREC,
+    PUBREL,
+    SUBACK,
+    UNSUBACK,
+    Prop,
+    RawWill,
+)
+from tests.fakes.raw_pipe import Pipe, PipeBroker
+from tests.fakes.raw_reading import Packet
+from tests.fuzz.model import ModelBroker, Said, Wanted
+
+TOPICS = ("a", "a/b", "a/c", "b")
+PLAIN = ("a", "a/b", "a/+", "a/#", "#", "+/b")
+SHARED = ("$share/g/a/b", "$share/g/#", "$share/h/a/+")
+KEPT_3_S = 7 * 86_400  # what our broker keeps a session of MQTT 3 for
+WHO = st.sampled_from((0, 1))
+QOS = st.sampled_from((0, 1, 2))
+SOMETIMES = st.sampled_from((False, False, True))
+ALIASES = 2  # that the clients use; the broker allows more
+
+
+class Client:
+    """A client's own knowledge of its connection."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self.pipe: Pipe | None = None
+        self.answers: list[Packet] = []
+        self.aliases_in: dict[int, str] = {}
+        self.aliases_out: dict[str, int] = {}
+        self.most_aliases = 0
+        self.number = 0
+        self.unreleased: dict[int, tuple[str, bytes]] = {}  # QoS 2 that it has not released
+
+    def next_number(self) -> int:
+        self.number = self.number % 65535 + 1
+        return self.number
+
+
+class Machine(RuleBasedStateMachine):
+    """The rules; a subclass says which versions are spoken."""
+
+    versions = (4, 4)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bench = PipeBroker()
+        self.model = ModelBroker()
+        self.model.now = self.bench.clock_s
+        self.clients = [Client(version) for version in self.versions]
+        self.count = 0
+
+    def teardown(self) -> None:
+        self.bench.close()
+
+    # ---- how it is done ----
+
+    def is_on(self, who: int) -> bool:
+        return who in self.model.states and self.model.states[who].is_on
+
+    def act(self, who: int, *packets: bytes) -> list[Packet]:
+        """Send packets, check everything that everybody receives, return the answers to these."""
+        pipe = self.clients[who].pipe
+        assert pipe is not None
+        self.bench.send(pipe, *packets)
+        self.look()
+        found, self.clients[who].answers = self.clients[who].answers, []
+        return found
+
+    def look(self) -> None:
+        """Check what has come."""
+        for who, client in enumerate(self.clients):
+            if client.pipe is None or not self.is_on(who):
+                continue
+            for packet in client.pipe.packets():
+                if packet.kind == PUBLISH:
+                    self.model.delivered(who, packet, self.topic_of(client, packet))
+                elif packet.kind == PUBREL:
+                    self.model.released(who, packet)
+                else:
+                    client.answers.append(packet)
+        self.model.settled()
+
+    @staticmethod
+    def topic_of(client: Client, packet: Packet) -> str:
+        """Return a topic, with aliases resolved."""
+        alias = packet.properties.get(Prop.ALIAS)
+        if alias is None:
+            return packet.topic
+        assert 0 < alias <= client.most_aliases, f"{packet} for {client.most_aliases} aliases"
+        if packet.topic:
+            client.aliases_in[alias] = packet.topic
+        return client.aliases_in[alias]
+
+    def message(self, topic: str, qos: int, *, retain: bool, is_empty: bool) -> Said:
+        self.count += 1
+        return Said(topic, b"" if is_empty else b"%d" % self.count, qos, retain)
+
+    # ---- connections ----
+
+    @initialize(clean=st.booleans())
+    def both_come(self, clean: bool) -> None:
+        for who in (0, 1):
+            self.come(who, clean, 30, None, 0, None, 0)
+
+    @rule(
+        who=WHO,
+        clean=SOMETIMES,
+        expiry_s=st.sampled_from((0, 10, 30)),
+        window=st.sampled_from((None, None, 1, 3)),
+        aliases=st.sampled_from((0, 0, 1, 3)),
+        will=st.none() | st.tuples(st.sampled_from(TOPICS), QOS, SOMETIMES),
+        delay_s=st.sampled_from((0, 0, 5, 15)),
+    )
+    def come(
+        self,
+        who: int,
+        clean: bool,
+        expiry_s: int,
+        window: int | None,
+        aliases: int,
+        will: tuple[str, int, bool] | None,
+        delay_s: int,
+    ) -> None:
+        """Connect, perhaps while still connected."""
+        client, old = self.clients[who], self.clients[who].pipe
+        is_5 = client.version == 5
+        props: dict[int, Any] = {}
+        if is_5:
+            props = {Prop.SESSION_EXPIRY: expiry_s, Prop.ALIAS_MAXIMUM: aliases}
+            if window is not None:
+                props[Prop.RECEIVE_MAXIMUM] = window
+        kept_s = expiry_s if is_5 else 0 if clean else KEPT_3_S
+        was_on = self.is_on(who)
+        is_present = self.model.connect(
+            who,
+            client.version,
+            clean=clean,
+            expiry_s=kept_s,
+            window=window if is_5 and window is not None else 65_535,
+        )
+        state = self.model.states[who]
+        made = None
+        if will is not None:
+            topic, qos, retain = will
+            said = self.message(topic, qos, retain=retain, is_empty=False)
+            state.will, state.will_delay_s = said, delay_s if is_5 else 0
+            made = RawWill(topic, said.payload, qos, retain, {Prop.WILL_DELAY: delay_s})
+        client.aliases_in, client.aliases_out, client.most_aliases = {}, {}, aliases
+        client.pipe = self.bench.pipe(client.version)
+        told = raw.connect(
+            f"client-{who}", version=client.version, clean=clean, will=made, props=props
+        )
+        if not is_present:
+            client.unreleased.clear()
+        (answer,) = self.act(who, told)
+        assert (answer.kind, answer.code, answer.is_present) == (CONNACK, 0, is_present)
+        if was_on and old is not None:
+            self.check_taken_over(old)
+
+    @staticmethod
+    def check_taken_over(old: Pipe) -> None:
+        """Check that the one before was told and closed; what it was sent until then was checked already, or is void."""
+        assert not old.is_open
+        if old.version == 5:
+            last = old.packets()[-1]
+            assert (last.kind, last.code) == (DISCONNECT, 0x8E)
+
+    @precondition(lambda self: any(self.is_on(who) for who in (0, 1)))
+    @rule(
+        who=WHO,
+        how=st.sampled_from(("cut", "cut", "left", "left with will", "wrong", "end")),
+        expiry_s=st.sampled_from((None, None, 5, 60)),
+    )
+    def go(self, who: int, how: str, expiry_s: int | None) -> None:
+        """End a connection in some way."""
+        client, pipe = self.clients[who], self.clients[who].pipe
+        if not self.is_on(who) or pipe is None:
+            return
+        is_5 = client.version == 5
+        state = self.model.states[who]
+        changed = expiry_s if is_5 and state.expiry_s and how.startswith("left") else None
+        props = None if changed is None else {Prop.SESSION_EXPIRY: changed}
+        if how == "left":
+            self.bench.send(pipe, raw.disconnect(None if props is None else 0, props=props))
+        elif how == "left with will" and is_5:
+            self.bench.send(pipe, raw.disconnect(4, props=props))
+        elif how == "wrong":
+            changed = None
+            self.bench.send(pipe, b"\x36\x02\x00\x00")
+        else:
+            changed = None
+            self.bench.within(pipe.end if how == "end" else pipe.cut)
+        assert not pipe.is_open
+        self.model.gone(who, is_with_will=how != "left", expiry_s=changed)
+        self.look()
+
+    # ---- subscriptions ----
+
+    @precondition(lambda self: any(self.is_on(who) for who in (0, 1)))
+    @rule(
+        who=WHO,
+        wanted=st.lists(
+            st.tuples(
+                st.sampled_from(PLAIN),
+                QOS,
+                SOMETIMES,
+                SOMETIMES,
+                st.sampled_from((0, 0, 1, 2)),
+            ),
+            min_size=1,
+            max_size=2,
+        ),
+        identifier=st.sampled_from((0, 0, 1, 300)),
+    )
+    def subscribe(
+        self, who: int, wanted: list[tuple[str, int, bool, bool, int]], identifier: int
+    ) -> None:
+        """Subscribe to one filter or two, with any options."""
+        client = self.clients[who]
+        if not self.is_on(who):
+            return
+        is_5 = client.version == 5
+        filters = []
+        for pattern, qos, *asked in wanted:
+            no_local, as_published, handling = asked if is_5 else (False, False, 0)
+            filters.append((pattern, qos | no_local << 2 | as_published << 3 | handling << 4))
+            one = Wanted(qos, no_local, as_published, identifier if is_5 else 0)
+            self.model.subscribe(who, pattern, one, handling=handling)
+        self.ask(who, filters, identifier if is_5 else 0)
+
+    @precondition(lambda self: any(self.is_on(w) and self.versions[w] == 5 for w in (0, 1)))
+    @rule(who=WHO, which=st.sampled_from((0, 1, 2)), qos=QOS, as_published=SOMETIMES)
+    def share(self, who: int, which: int, qos: int, as_published: bool) -> None:
+        """Join a shared subscription; its identifier tells which it is, so that copies can be told apart."""
+        if not self.is_on(who) or self.versions[who] < 5:
+            return
+        one = Wanted(qos, as_published=as_published, identifier=500 + which)
+        self.model.subscribe(who, SHARED[which], one)
+        self.ask(who, [(SHARED[which], qos | as_published << 3)], one.identifier)
+
+    def ask(self, who: int, filters: list[tuple[str, int]], identifier: int) -> None:
+        client = self.clients[who]
+        props = {Prop.SUBSCRIPTION_ID: identifier} if identifier else {}
+        number = client.next_number()
+        told = raw.subscribe(number, *filters, version=client.version, props=props)
+        (answer,) = self.act(who, told)
+        granted = tuple(options & 3 for _, options in filters)
+        assert (answer.kind, answer.number, answer.codes) == (SUBACK, number, granted)
+
+    @precondition(lambda self: any(self.is_on(who) for who in (0, 1)))
+    @rule(who=WHO, pattern=st.sampled_from(PLAIN + SHARED))
+    def unsubscribe(self, who: int, pattern: str) -> None:
+        """Unsubscribe, perhaps from what was never subscribed."""
+        client = self.clients[who]
+        if not self.is_on(who):
+            return
+        was_there = self.model.unsubscribe(who, pattern)
+        number = client.next_number()
+        (answer,) = self.act(who, raw.unsubscribe(number, pattern, version=client.version))
+        codes = (0 if was_there else 0x11,) if client.version == 5 else ()
+        assert (answer.kind, answer.number, answer.codes) == (UNSUBACK, number, codes)
+
+    # ---- messages ----
+
+    @precondition(lambda self: any(self.is_on(who) for who in (0, 1)))
+    @rule(
+        who=WHO,
+        topic=st.sampled_from(TOPICS),
+        qos=QOS,
+        retain=SOMETIMES,
+        is_empty=st.sampled_from((False,) * 5 + (True,)),
+        expiry_s=st.sampled_from((None, None, 3, 20)),
+        with_properties=SOMETIMES,
+        with_alias=SOMETIMES,
+        is_released=st.booleans(),
+    )
+    def publish(
+        self,
+        who: int,
+        topic: str,
+        qos: int,
+        retain: bool,
+        is_empty: bool,
+        expiry_s: int | None,
+        with_properties: bool,
+        with_alias: bool,
+        is_released: bool,
+    ) -> None:
+        """Publish; QoS 2 is perhaps left without PUBREL."""
+        client = self.clients[who]
+        if not self.is_on(who):
+            return
+        said = self.message(topic, qos, retain=retain, is_empty=is_empty)
+        told: dict[int, Any] = {}
+        name = topic
+        if client.version == 5:
+            forwarded = {Prop.CONTENT_TYPE: "text", Prop.USER: [("k", "1"), ("k", "2")]}
+            told = forwarded if with_properties else {}
+            expires_at = said.expires_at if expiry_s is None else self.model.now + expiry_s
+            said = Said(topic, said.payload, qos, retain, expires_at, dict(told))
+            if expiry_s is not None:
+                told = told | {Prop.MESSAGE_EXPIRY: expiry_s}
+            if with_alias:
+                known = client.aliases_out.get(topic)
+                alias = known or len(client.aliases_out) % ALIASES + 1
+                if known is None:
+                    client.aliases_out = {
+                        other: number
+                        for other, number in client.aliases_out.items()
+                        if number != alias
+                    }
+                    client.aliases_out[topic] = alias
+                name, told = "" if known else topic, told | {Prop.ALIAS: alias}
+        is_known = self.model.publish(said, who)
+        number = client.next_number() if qos else 0
+        answers = self.act(
+            who,
+            raw.publish(
+                name, said.payload, qos, number, version=client.version, retain=retain, props=told
+            ),
+        )
+        if not qos:
+            assert not answers
+            return
+        (answer,) = answers
+        assert (answer.kind, answer.number) == (PUBACK if qos == 1 else PUBREC, number)
+        assert answer.code == 0 or (answer.code == 0x10 and not is_known)
+        if qos == 2:
+            self.model.states[who].received.add(number)
+            client.unreleased[number] = (topic, said.payload)
+            if is_released:
+                self.release(who, number)
+
+    def release(self, who: int, number: int) -> None:
+        client = self.clients[who]
+        del client.unreleased[number]
+        self.model.states[who].received.discard(number)
+        (answer,) = self.act(who, raw.ack(PUBREL, number))
+        assert (answer.kind, answer.number, answer.code) == (PUBCOMP, number, 0)
+
+    @precondition(lambda self: any(self.is_on(w) and self.clients[w].unreleased for w in (0, 1)))
+    @rule(who=WHO, is_released=st.booleans())
+    def publish_again(self, who: int, is_released: bool) -> None:
+        """Send a QoS 2 PUBLISH again that was not released: nobody receives it twice."""
+        client = self.clients[who]
+        if not self.is_on(who) or not client.unreleased:
+            return
+        number, (topic, payload) = next(iter(client.unreleased.items()))
+        assert number in self.model.states[who].received
+        told = raw.publish(topic, payload, 2, number, version=client.version, dup=True)
+        (answer,) = self.act(who, told)
+        assert (answer.kind, answer.number) == (PUBREC, number)
+        if is_released:
+            self.release(who, number)
+
+    @precondition(lambda self: any(self.is_on(w) and any(self.model.open_ids(w)) for w in (0, 1)))
+    @rule(who=WHO, which=st.integers(0, 5), count=st.sampled_from((1, 1, 3, 100)))
+    def acknowledge(self, who: int, which: int, count: int) -> None:
+        """Take one step of one delivery, or of many; in whatever order."""
+        for _ in range(count):
+            if not self.is_on(who) or not (found := list(self.model.open_ids(who))):
+                return
+            number, due, is_released = found[which % len(found)]
+            state = self.model.states[who]
+            if is_released:
+                del state.released[number]
+                told = raw.ack(PUBCOMP, number)
+            elif due.qos == 1:
+                del state.inflight[number]
+                told = raw.ack(PUBACK, number)
+            else:
+                state.released[number] = state.inflight.pop(number)
+                state.owed.add(number)
+                told = raw.ack(PUBREC, number)
+            assert not self.act(who, told)
+
+    # ---- time ----
+
+    @rule(seconds=st.sampled_from((1, 4, 12, 40)))
+    def pass_s(self, seconds: int) -> None:
+        """Let time pass: sessions end, messages expire, wills are published."""
+        self.model.pass_s(seconds)
+        self.bench.pass_s(seconds)
+        self.look()
+
+
+COMMON = settings(
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")),
+    stateful_step_count=50,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+
+
+class Version311(Machine):
+    """Both speak 3.1.1."""
+
+    versions = (4, 4)
+
+
+class Version5(Machine):
+    """Both speak 5.0."""
+
+    versions = (5, 5)
+
+
+class Mixed(Machine):
+    """An old client and a new one."""
+
+    versions = (4, 5)
+
+
+TestVersion311 = Version311.TestCase
+TestVersion5 = Version5.TestCase
+TestMixed = Mixed.TestCase
+for case in (TestVersion311, TestVersion5, TestMixed):
+    case.settings = COMMON
