@@ -23,6 +23,7 @@ BACKLOG = 1024
 HEADER_S = 5.0  # a proxy sends it with the first segment
 HANDSHAKE_S = 10.0
 ACCEPT_RETRY_S = 1.0  # no descriptor is free
+QUIET_S = 60.0  # between two lines of the log about refused sockets
 MOST_PENDING = 256  # headers waited for at once; beyond these sockets are closed
 
 Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
@@ -45,6 +46,8 @@ class BehindProxy:
         self._context = context
         self._takes_certificates = takes_certificates
         self._pending = 0
+        self._refused = 0
+        self._quiet_until = 0.0
 
     async def open(self, host: str, port: int, stack: contextlib.AsyncExitStack) -> tuple[str, int]:
         """Listen; returns the address. `stack` ends it. Raises OSError."""
@@ -69,7 +72,7 @@ class BehindProxy:
                     await asyncio.sleep(ACCEPT_RETRY_S)
                     continue
                 if self._pending >= MOST_PENDING or not self._is_trusted(address):
-                    _refuse(client, address, "it is no trusted proxy, or too many are waiting")
+                    self._refuse(client, address, "no trusted proxy, or too many headers are due")
                     continue
                 self._pending += 1
                 group.create_task(self._admit(client, address), name=f"proxy {address[0]}")
@@ -84,8 +87,11 @@ class BehindProxy:
         try:
             async with asyncio.timeout(HEADER_S):
                 header = await _header(client)
-        except (OSError, MalformedFrameError) as error:  # a timeout is an OSError
-            _refuse(client, address, error.text if isinstance(error, MalformedFrameError) else "")
+        except MalformedFrameError as error:
+            self._refuse(client, address, error.text)
+            return
+        except OSError:  # a proxy's health check, or one that never got to say what it wants
+            client.close()
             return
         except BaseException:
             client.close()
@@ -93,6 +99,23 @@ class BehindProxy:
         finally:
             self._pending -= 1
         await self._begin(client, header)
+
+    def _refuse(self, client: socket.socket, address: tuple[Any, ...], why: str) -> None:
+        """Close, and say why once a minute: a wrong proxy tries again all the time."""
+        client.close()
+        now = asyncio.get_running_loop().time()
+        self._refused += 1
+        if now >= self._quiet_until:
+            self._quiet_until = now + QUIET_S
+            log.warning(
+                "refused before a PROXY header",
+                extra={
+                    "peer": f"{address[0]}:{address[1]}",
+                    "reason": why,
+                    "refused": self._refused,
+                    "code": "GW-1120",
+                },
+            )
 
     async def _begin(self, client: socket.socket, header: ProxyHeader) -> None:
         """Let TLS, WebSocket or MQTT begin on the socket."""
@@ -120,11 +143,3 @@ async def _header(client: socket.socket) -> ProxyHeader:
             raise ConnectionResetError
         data += chunk
     return parse(data)
-
-
-def _refuse(client: socket.socket, address: tuple[Any, ...], why: str) -> None:
-    client.close()
-    log.warning(
-        "refused before a PROXY header",
-        extra={"peer": f"{address[0]}:{address[1]}", "reason": why or "silent", "code": "GW-1120"},
-    )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from gateway.broker.behind_proxy import BehindProxy, Networks
 from gateway.broker.entrance import Entrance
+from gateway.broker.handshakes import FailedHandshakes
 from gateway.broker.introduction import Introduction, Known
 from gateway.broker.peer_certificate import certificate_of
 from gateway.broker.server import Broker
@@ -52,6 +53,7 @@ class Listener:
         self.addresses: list[tuple[str, int]] = []
         self._broker = broker
         self._spec = spec
+        self.failed_handshakes = FailedHandshakes(self.name)
         self._entrance = spec.entrance or Entrance(spec.name)
 
     async def run(self) -> None:
@@ -64,6 +66,8 @@ class Listener:
         """Bind every address; `stack` closes them."""
         tls = self._spec.tls
         context = tls() if callable(tls) else tls
+        if context is not None:
+            self.failed_handshakes.watch(context)
         port = self._spec.port
         for host in self._spec.hosts:
             bound = await self._bind(host, port, context, stack)

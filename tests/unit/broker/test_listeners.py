@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -385,3 +386,49 @@ async def test_headers_that_never_come_are_not_waited_for_without_end(monkeypatc
         client = await said(found.port, HEADERS[0] + connect("admin"))
         assert await client.read() == ACCEPTED
         await client.gone()
+
+
+# ---- what is said of failures ----
+
+
+def told(caplog: pytest.LogCaptureFixture, code: str) -> list[str]:
+    return [record.reason for record in caplog.records if getattr(record, "code", "") == code]
+
+
+async def test_a_handshake_that_fails_is_said_with_its_reason_once_a_minute(ca, server, caplog):
+    async with door(tls=server_side(server, ca, required=True), asks_certificates=True) as found:
+        for _ in range(3):
+            with contextlib.suppress(OSError):
+                client = await said(found.port, connect("admin"), tls=client_side(ca))
+                with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                    await client.read()
+                await client.gone()
+        await eventually(lambda: found.listener.failed_handshakes.total == 3)
+        assert told(caplog, "GW-1127") == ["peer did not return a certificate"]
+
+
+async def test_a_client_that_does_not_trust_us_is_said_too(tmp_path, server, caplog):
+    stranger = make(tmp_path, "other CA", is_ca=True)
+    async with door(tls=server_side(server)) as found:
+
+        def call() -> None:  # asyncio's own client hangs up without the alert
+            with socket.create_connection(("127.0.0.1", found.port)) as sock:
+                client_side(stranger).wrap_socket(sock, server_hostname="localhost")
+
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await asyncio.to_thread(call)
+        await eventually(lambda: told(caplog, "GW-1127"))
+        assert told(caplog, "GW-1127") == ["tlsv1 alert unknown ca"]
+
+
+async def test_a_wrong_proxy_is_said_once_a_minute_and_a_health_check_never(caplog):
+    async with door(proxies=LOCAL) as found:
+        for _ in range(3):
+            assert await cut_off(found.port, connect("admin"))
+        assert len(told(caplog, "GW-1120")) == 1
+        caplog.clear()
+        _, writer = await asyncio.open_connection("127.0.0.1", found.port)
+        writer.close()
+        await writer.wait_closed()
+        await asyncio.sleep(0.02)
+        assert caplog.records == []
