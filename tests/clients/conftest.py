@@ -13,13 +13,21 @@ from typing import Any
 import pytest
 
 from tests.clients.mqtt_wire import Target
-from tests.fakes.nodes import Node, running
+from tests.fakes.nodes import Node, free_port, running
 
 HERE = Path(__file__).parent
 INSTALL_S = 300
 SCRIPT_S = 30
 
-MQTT_USERS = """
+MQTT_CONFIG = """
+[mqtt.websocket]
+enabled = true
+port = {ws}
+[[mqtt.listeners]]
+name = "wss"
+kind = "websocket"
+tls = true
+port = {wss}
 [[mqtt.users]]
 name = "tester"
 password_file = "tester.password"
@@ -78,16 +86,24 @@ def run_script(node_modules: Path) -> RunScript:
 
 
 @pytest.fixture(scope="session")
-def mqtt_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """A running node for all clients together, with one user who may do what no role is needed beyond."""
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Target]]:
+    """Where a running node's listeners are, by transport; its one user may do whatever a role allows."""
     folder = tmp_path_factory.mktemp("mqtt")
     (folder / "tester.password").write_text("secret")
-    node = Node(folder, config=MQTT_USERS)
+    ws, wss = free_port(), free_port()
+    node = Node(folder, config=MQTT_CONFIG.format(ws=ws, wss=wss))
+    ca, socket = node.state / "tls" / "ca.crt", node.state / "mqtt.sock"
     with running(node):
-        yield node
+        yield {
+            "tcp": Target(node.mqtt_port),
+            "tls": Target(node.tls_port, transport="tls", ca=ca),
+            "ws": Target(ws, transport="ws"),
+            "wss": Target(wss, transport="wss", ca=ca),
+            "unix": Target(transport="unix", socket=socket),
+        }
 
 
 @pytest.fixture
-def target(mqtt_node: Node) -> Target:
+def target(places: dict[str, Target]) -> Target:
     """Where the running node's plain listener is."""
-    return Target(mqtt_node.mqtt_port)
+    return places["tcp"]

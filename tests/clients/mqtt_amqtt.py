@@ -94,5 +94,7 @@ class AmqttClient:
             await asyncio.gather(self._reading, return_exceptions=True)
 
     async def cut(self) -> None:
-        self._client._handler.writer._writer.transport.abort()
+        writer = self._client._handler.writer
+        line = writer._protocol if self.target.transport in {"ws", "wss"} else writer._writer
+        line.transport.abort()
         await asyncio.wait_for(self.seen.closed.wait(), SECONDS)

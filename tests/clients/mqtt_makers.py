@@ -54,6 +54,25 @@ def each_client(*, versions: Iterable[int] = NAMES, can: Iterable[str] = ()) -> 
     )
 
 
+def each_transport() -> Any:
+    """Run a test with every client over each transport it speaks, in its oldest and its newest version."""
+    return pytest.mark.parametrize(
+        ("maker", "transport", "version"),
+        [
+            pytest.param(
+                maker,
+                transport,
+                version,
+                id=f"{maker.name}-{transport}-{NAMES[version]}",
+                marks=TOOLS.get(maker.name, ()),
+            )
+            for maker in MAKERS
+            for transport in sorted(maker.transports)
+            for version in sorted({min(maker.versions), max(maker.versions)})
+        ],
+    )
+
+
 @contextlib.asynccontextmanager
 async def opened(
     maker: type[Any], target: Target, version: int, client_id: str = "", **session: Any

@@ -88,7 +88,12 @@ class PahoClient:
         port = self.target.port or 1883  # unused by Unix sockets, and 0 is refused
         self.paho.connect_async(where, port, keepalive=30, **more)
         self.paho.loop_start()
-        await eventually(lambda: self._code is not None, seconds=SECONDS, what="CONNACK")
+        await eventually(
+            lambda: self._code is not None or self.seen.closed.is_set(),
+            seconds=SECONDS,
+            what="CONNACK",
+        )
+        assert self._code is not None, "closed without a CONNACK"
         if self._code:
             self.paho.loop_stop()
             raise RefusedError(self._code)
