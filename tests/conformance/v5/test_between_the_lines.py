@@ -279,3 +279,74 @@ async def test_packets_of_the_announced_size_pass_and_larger_ones_do_not(scene5:
     client.send(packet)
     found = await client.message()
     assert size_of(found) == most
+
+
+async def test_a_retained_message_comes_with_no_more_than_the_granted_qos(scene5: Scene) -> None:
+    client = await scene5.client()
+    await client.publish("t", b"x", 2, retain=True)
+    for granted in range(3):
+        await client.subscribe(("t", granted | AS_PUBLISHED))
+        await client.message(qos=granted, retain=True)
+
+
+async def test_every_retained_message_reaches_a_new_subscriber_with_a_small_window(
+    scene5: Scene,
+) -> None:
+    writer = await scene5.client("writer")
+    topics = {f"r/{index}" for index in range(600)}
+    for index, topic in enumerate(sorted(topics)):
+        writer.send(raw.publish(topic, b"x" * 500, index % 2, 1, retain=True, version=5))
+    await writer.settled()
+    client = await listener(scene5, "r/#", qos=1, props={Prop.RECEIVE_MAXIMUM: 2})
+    found = {(await client.message(retain=True)).topic for _ in topics}
+    assert found == topics
+    await client.nothing()
+
+
+@pytest.mark.parametrize("pattern", ["t", "+", "$share/g/t"])
+async def test_no_matching_subscribers_is_said_only_when_it_is_true(
+    scene5: Scene, pattern: str
+) -> None:
+    client = await scene5.client()
+    watcher = await scene5.client("watcher")
+    for is_there in (False, True, False):
+        if is_there:
+            await watcher.subscribe(pattern)
+        for qos in (1, 2):
+            answer = await client.publish("t", b"x", qos)
+            assert answer is not None
+            assert answer.code in ({0x00} if is_there else {0x10} if qos == 1 else {0x00, 0x10})
+        if is_there:
+            await watcher.unsubscribe(pattern)
+
+
+async def test_what_a_gone_member_never_finished_goes_to_another(scene5: Scene) -> None:
+    gone = await scene5.client("gone")
+    await gone.subscribe("$share/g/t", qos=1)
+    writer = await scene5.client("writer")
+    sent = [b"%d" % index for index in range(3)]
+    for payload in sent:
+        await writer.publish("t", payload, 1)
+    assert [(await gone.expect(PUBLISH)).payload for _ in sent] == sent
+    other = await listener(scene5, "$share/g/t", client_id="other", qos=1)
+    await scene5.cut(gone)
+    assert await other.messages(3) == sent
+    await writer.publish("t", b"next", 1)
+    await other.message(payload=b"next")
+
+
+async def test_a_shared_group_that_was_left_by_all_can_be_joined_again(scene5: Scene) -> None:
+    for _ in range(2):
+        client = await listener(scene5, "$share/g/t", qos=1)
+        await client.publish("t", b"x", 1)
+        await client.message(payload=b"x")
+        await client.disconnect()
+
+
+async def test_overlapping_retained_messages_come_with_each_filter(scene5: Scene) -> None:
+    client = await scene5.client()
+    await client.publish("t/x", b"x", 1, retain=True)
+    for pattern, identifier in (("t/#", 1), ("t/+", 2)):
+        await client.subscribe(pattern, props={Prop.SUBSCRIPTION_ID: identifier})
+        await client.message(retain=True, properties={Prop.SUBSCRIPTION_ID: [identifier]})
+    await client.nothing()
