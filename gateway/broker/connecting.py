@@ -223,7 +223,8 @@ def _announced(connection: Connection, asked: Connect, expiry_s: int) -> Propert
     told: Properties = {
         props.RECEIVE_MAXIMUM: RECEIVE_MAXIMUM,
         props.TOPIC_ALIAS_MAXIMUM: ALIASES_IN,
-        props.MAXIMUM_PACKET_SIZE: connection.limit(),
+        props.MAXIMUM_PACKET_SIZE: connection.entrance.most_packet_bytes
+        or connection.broker.limits.packet_bytes,
     }
     if expiry_s != asked.expiry_s:
         told[props.SESSION_EXPIRY] = expiry_s
