@@ -1,6 +1,7 @@
 """A bridge to Debian's mosquitto, in both versions of MQTT: every message crosses once, in order, and none in circles."""
 
 import contextlib
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from gateway.broker.peers.loops import Loops
 from gateway.broker.peers.speech import PLAIN, Dialect
 from gateway.broker.server import Broker
 from gateway.errors import BadTokenError
-from tests.fakes.bridges import both, bridged, into, loops_of, out
+from tests.fakes.bridges import both, bridged, into, loops_of, out, own_authority
 from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.mqtt_broker import DEVICE, running
 from tests.fakes.mqtt_paho import PahoClient, paho_client
+from tests.fakes.nodes import free_port
 from tests.fakes.waiting import eventually
 
 pytestmark = [pytest.mark.needs("mosquitto")]
@@ -371,3 +373,41 @@ async def test_a_line_that_breaks_repeats_no_retained_message_of_both_sides(
                 await settled(here, there)
     assert [topic for topic, *_ in here.messages] == ["a/1", "a/2", "b/1", "b/1"]
     assert len(there.messages) == 3
+
+
+TLS = """listener {port} 127.0.0.1
+certfile {folder}/cert.pem
+keyfile {folder}/key.pem
+cafile {folder}/cert.pem
+require_certificate true
+"""
+
+
+@VERSIONS
+async def test_over_tls_with_a_client_certificate_everything_crosses_also_in_bulk(
+    tmp_path: Path, version: str
+) -> None:
+    certificate, key = own_authority()
+    (tmp_path / "cert.pem").write_bytes(certificate)
+    (tmp_path / "key.pem").write_bytes(key)
+    port = free_port()
+    bare = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+    shown = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+    shown.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    rows = [out("up/#"), into("down/#")]
+    with Mosquitto(tmp_path / "broker", more=TLS.format(port=port, folder=tmp_path)) as far:
+        async with running() as (broker, here_port):
+            async with bridged(broker, port, rows, version=version, context=bare, waits=False) as (bridge, _):  # fmt: skip
+                await eventually(lambda: bridge.state()["code"] in ("GW-1142", "GW-1144"))
+            with ends(here_port) as (here, there):
+                await here.start(here_port)
+                await there.start(far.port)
+                await here.subscribe("down/#", 1)
+                await there.subscribe("up/#", 1)
+                async with bridged(broker, port, rows, version=version, context=shown):
+                    for number in range(MANY):
+                        here.client.publish("up/a", str(number).ljust(3000), 1)
+                        there.client.publish("down/a", str(number).ljust(3000), 1)
+                    await eventually(lambda: len(here.messages) == MANY, seconds=20)
+                    await eventually(lambda: len(there.messages) == MANY, seconds=20)
+    assert numbers(there, "up/a") == numbers(here, "down/a") == list(range(MANY))

@@ -1,18 +1,25 @@
 """What a bridge owes to any broker: its limits, its acknowledgements, its dialect; and what it tells of refusals."""
 
+import asyncio
+import contextlib
 import logging
+import random
 from dataclasses import replace
 
 import pytest
 
+from gateway.broker.limits import Limits
+from gateway.broker.peers.bridge import BridgeSpec, PeerBridge
+from gateway.broker.peers.rules import Rules
 from gateway.broker.peers.speech import BRIDGE, PLAIN, V5
-from gateway.errors import BadTokenError, ConfigError
+from gateway.errors import BadTokenError, BrokerDownError, ConfigError
 from gateway.mqtt import properties as props
 from gateway.mqtt import reasons
 from gateway.mqtt.client_packets import PublishPacket
-from tests.fakes.bridges import both, bridged, into, out
+from tests.fakes.bridges import both, bridged, dial, into, loops_of, out
 from tests.fakes.mqtt_broker import running
 from tests.fakes.mqtt_paho import PahoClient, paho_client
+from tests.fakes.mqtt_sessions import SlowJournal
 from tests.fakes.peer_broker import BRIDGE_BIT, FakePeer, peer
 from tests.fakes.waiting import eventually
 
@@ -401,3 +408,120 @@ async def test_the_queue_is_as_long_as_configured() -> None:
         far.code = 0
         await far.saw(30)
     assert payloads(far) == [b"%d" % number for number in range(20, 50)]
+
+
+async def reading(stack: contextlib.AsyncExitStack, port: int, pattern: str) -> PahoClient:
+    client = stack.enter_context(paho_client("admin", "reader"))
+    await client.start(port)
+    await client.subscribe(pattern, 1)
+    return client
+
+
+async def test_a_subscription_that_is_refused_is_shown_and_the_rest_crosses() -> None:
+    async with (
+        contextlib.AsyncExitStack() as stack,
+        running() as (broker, port),
+        peer(refuses=frozenset({"secret/#"})) as far,
+        bridged(broker, far.port, [into("secret/#"), into("open/#")]) as (bridge, _),
+    ):
+        client = await reading(stack, port, "open/#")
+        await eventually(lambda: bridge.state()["refused_filters"] == ["secret/#"])
+        far.publish(PublishPacket("open/a", b"1", 1, number=1))
+        await eventually(lambda: far.acked == [1])
+        await eventually(lambda: client.messages)
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+@pytest.mark.parametrize("seed", range(3))
+async def test_garbage_ends_the_connection_and_the_next_one_stands(version: str, seed: int) -> None:
+    dice = random.Random(seed)
+    async with (
+        contextlib.AsyncExitStack() as stack,
+        running() as (broker, port),
+        peer() as far,
+        bridged(broker, far.port, [into("a/#")], version=version) as (bridge, _),
+    ):
+        client = await reading(stack, port, "a/#")
+        for _ in range(4):
+            stood = len(far.connects)
+            far.write(dice.randbytes(dice.randrange(1, 200)))
+            far.hang_up()
+            await eventually(lambda: len(far.connects) > stood and bridge.is_connected)  # noqa: B023
+        far.publish(PublishPacket("a/b", b"last", 1, number=1))
+        await eventually(lambda: any(message[1] == b"last" for message in client.messages))
+
+
+async def test_a_bridge_ends_at_once_also_while_it_connects() -> None:
+    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(writer)
+
+    opened: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with (
+        running() as (broker, _),
+        bridged(broker, port, [out("a/#")], waits=False) as (bridge, _),
+    ):
+        await eventually(lambda: opened)
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < 1
+    assert not bridge.is_connected
+    for writer in opened:
+        writer.close()
+    server.close()
+
+
+async def test_the_other_broker_gets_no_acknowledgement_before_ours_has_the_message_on_disk() -> (
+    None
+):
+    journal = SlowJournal()
+    async with (
+        running(journal=journal) as (broker, port),
+        peer() as far,
+        bridged(broker, far.port, [into("a/#")], waits=False) as (bridge, _),
+    ):
+        with paho_client("admin", "keeper", clean=False) as keeper:
+            await keeper.start(port)
+            keeper.client.subscribe("a/#", 1)
+            await eventually(lambda: journal.commit() or (keeper.subacks and bridge.is_connected))
+            for number in (1, 2):
+                far.publish(PublishPacket("a/b", b"1", 1, number=number))
+            session = broker.registry.live["bridge:home", "bridge:home"].session
+            assert session is not None
+            await eventually(lambda: len(session.acks) == 2)
+            assert far.acked == []
+            journal.commit()
+            await eventually(lambda: far.acked == [1, 2])
+
+
+async def test_what_is_too_large_for_our_broker_is_acknowledged_and_counted() -> None:
+    async with (
+        running(Limits(packet_bytes=2000)) as (broker, _),
+        peer() as far,
+        bridged(broker, far.port, [into("a/#")]) as (bridge, _),
+    ):
+        far.publish(PublishPacket("a/b", b"x" * 2000, 1, number=1))
+        far.publish(PublishPacket("a/b", b"x", 1, number=2))
+        await eventually(lambda: far.acked == [1, 2])
+        assert bridge.counts.dropped == {"size": 1}
+        assert bridge.counts.received == 1
+
+
+async def test_a_bridge_whose_session_is_ended_by_an_operator_comes_back() -> None:
+    async with (
+        running() as (broker, _),
+        peer() as far,
+        bridged(broker, far.port, [out("a/#")]) as (bridge, _),
+    ):
+        for session in broker.sessions_of("bridge:home"):
+            broker.kick(session, "by hand")
+        await eventually(lambda: len(far.connects) == 2 and bridge.is_connected)
+
+
+async def test_a_full_broker_of_ours_is_told() -> None:
+    rules = Rules([out("a/#")])
+    async with running(Limits(connections=0)) as (broker, _):
+        bridge = PeerBridge(BridgeSpec(dial(1, rules), rules, "auto"), broker, loops_of())
+        with pytest.raises(BrokerDownError, match="connection limit") as raised:
+            await bridge.run()
+    assert raised.value.code == "GW-1146"

@@ -9,6 +9,7 @@ import pytest
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests.fakes.bridges import own_authority
 from tests.fakes.certificates import self_signed
 from tests.fakes.mosquitto import PASSWORD, Mosquitto
 from tests.fakes.nodes import Node, running
@@ -238,7 +239,7 @@ def test_tls_is_checked_against_the_ca_that_is_named(tmp_path: Path) -> None:
 
     folder = tmp_path / "mosquitto"
     folder.mkdir()
-    certificate, key = server_certificate()
+    certificate, key = own_authority()
     (folder / "cert.pem").write_bytes(certificate)
     (folder / "key.pem").write_bytes(key)
     (folder / "other.pem").write_bytes(self_signed("127.0.0.1")[0])
@@ -255,36 +256,3 @@ def test_tls_is_checked_against_the_ca_that_is_named(tmp_path: Path) -> None:
                     assert [row["code"] for row in status["parked"]] == [code]
                 else:
                     wait_connected(node)
-
-
-def server_certificate() -> tuple[bytes, bytes]:
-    """Return a certificate that names 127.0.0.1 and is its own CA, with its key (PEM)."""
-    import datetime as dt
-    import ipaddress
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mosquitto")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    return made.public_bytes(pem), key.private_bytes(
-        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )

@@ -2,10 +2,15 @@
 
 import asyncio
 import contextlib
-import ssl
+import datetime as dt
+import ipaddress
 import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.broker.peers.bridge import BridgeSpec, PeerBridge
 from gateway.broker.peers.loops import Loops
@@ -91,6 +96,25 @@ async def bridged(
         await asyncio.sleep(0.02)
 
 
-def trusting(ca: str) -> ssl.SSLContext:
-    """Return a context that trusts one CA (PEM)."""
-    return ssl.create_default_context(cadata=ca)
+def own_authority() -> tuple[bytes, bytes]:
+    """Return a certificate that names 127.0.0.1 and is its own CA, with its key (PEM)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mosquitto")])
+    now = dt.datetime.now(dt.UTC)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(names, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    return made.public_bytes(pem), key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

@@ -25,6 +25,7 @@ class FakePeer:
         {4, 5, 4 | BRIDGE_BIT}
     )  # protocol levels; others get CONNACK 1
     code: int = 0  # of its CONNACK
+    refuses: frozenset[str] = frozenset()  # filters
     answers: bool = True  # acknowledges at once
     levels: list[int] = field(default_factory=list)
     connects: list[Connect] = field(default_factory=list)
@@ -69,7 +70,8 @@ class FakePeer:
         elif kind == 8:
             number, wanted, _ = parse_subscribe(data, body, end, self._version)
             self.filters += wanted
-            self.write(suback(number, bytes(options & 3 for _, options in wanted), self._version))
+            codes = bytes(0x80 if each in self.refuses else options & 3 for each, options in wanted)
+            self.write(suback(number, codes, self._version))
         elif kind == 12:
             self.write(b"\xd0\x00")
 
