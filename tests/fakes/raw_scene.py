@@ -6,11 +6,14 @@ Who may log in stands in `mqtt_broker.PRINCIPALS`: `admin` may read and write ev
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 from gateway.broker.limits import Limits
 from gateway.broker.server import Broker
-from tests.fakes.mqtt_broker import running
+from gateway.store.mqtt_journal import JournalLimits
+from tests.fakes.mqtt_broker import PRINCIPALS, running
+from tests.fakes.mqtt_journal import JournalStore
 from tests.fakes.raw_mqtt import RawMqtt
 from tests.fakes.waiting import eventually
 
@@ -24,7 +27,11 @@ class Scene:
         self.version = version
         self.clients: list[RawMqtt] = []
         self._ahead_s = 0.0
-        broker.now = lambda: time.monotonic() + self._ahead_s
+        broker.now = self.now
+
+    def now(self) -> float:
+        """Return the time on the broker's clock."""
+        return time.monotonic() + self._ahead_s
 
     async def socket(self, version: int | None = None, *, slow: bool = False) -> RawMqtt:
         """Open a socket without a word."""
@@ -73,3 +80,58 @@ async def scene(limits: Limits | None = None, version: int = 4) -> AsyncIterator
             yield made
         finally:
             await made.close()
+
+
+PROMPT = JournalLimits(ack_delay_s=0, loss_window_s=0.02)
+"""Who waits for the disk waits for one commit."""
+
+
+class DurableScene(Scene):
+    """A broker with the SQLite journal, which can be stopped and started again."""
+
+    def __init__(self, folder: Path, limits: Limits | None, version: int) -> None:
+        self._store = JournalStore(folder)
+        self._limits = limits
+        self._stack = contextlib.AsyncExitStack()
+        self._version = version
+        self._ahead_s = 0.0
+
+    async def start(self) -> None:
+        """Start as a process does: what the disk holds, then the listener."""
+        ahead_s = self._ahead_s
+        self._store.now = self.now  # type: ignore[assignment]
+        kept = await self._store.open(PROMPT)
+        journal = self._store.journal
+        broker, port = await self._stack.enter_async_context(running(self._limits, journal=journal))
+        super().__init__(broker, port, self._version)
+        self._ahead_s = ahead_s
+        broker.restore(kept, lambda key: PRINCIPALS.get(key.identity))
+
+    async def restart(self, *, is_crash: bool) -> None:
+        """Stop, or crash, and start again; every client is cut."""
+        if is_crash:
+            await self._store.crash()
+        await self.stop()
+        if not is_crash:
+            await self._store.close()
+        self._stack = contextlib.AsyncExitStack()
+        await self.start()
+
+    async def stop(self) -> None:
+        """Close clients, listener and broker."""
+        await self.close()
+        await self._stack.aclose()
+
+
+@contextlib.asynccontextmanager
+async def durable_scene(
+    folder: Path, limits: Limits | None = None, version: int = 4
+) -> AsyncIterator[DurableScene]:
+    """Run a broker that keeps what it promises in a database below `folder`."""
+    made = DurableScene(folder, limits, version)
+    await made.start()
+    try:
+        yield made
+    finally:
+        await made.stop()
+        await made._store.close()
