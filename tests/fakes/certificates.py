@@ -48,7 +48,14 @@ def make(
         .not_valid_before(now - dt.timedelta(days=2))
         .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
+    # What Python 3.13 checks by default (VERIFY_X509_STRICT): who signs says so, who is signed says by whom.
+    if is_ca:
+        builder = builder.add_extension(_signs(), critical=True)
+    if by is not None:
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key())
+        builder = builder.add_extension(signer, critical=False)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     signed = builder.sign(key if by is None else by.key, hashes.SHA256())
@@ -57,6 +64,14 @@ def make(
     made.chain_file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     made.key_file.write_bytes(_key_pem(key))
     return made
+
+
+def _signs() -> x509.KeyUsage:
+    rest = (
+        "digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
+        "key_agreement", "encipher_only", "decipher_only",
+    )  # fmt: skip
+    return x509.KeyUsage(key_cert_sign=True, crl_sign=True, **dict.fromkeys(rest, False))
 
 
 def _named(common_name: str) -> x509.Name:
