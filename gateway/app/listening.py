@@ -104,6 +104,14 @@ class Certificates:
             "TLS with a certificate of our own",
             extra={"trust": str(ca), "ca_sha256": fingerprint(der), "key_pin": self.own.pin()},
         )
+        if self.own.legacy is not None:
+            log.info(
+                "clients that name no host still see the certificate of before the CA",
+                extra={
+                    "file": str(self.own.legacy),
+                    "next": "remove it once every child has joined again",
+                },
+            )
 
     def _trust(self, context: ssl.SSLContext, mode: ssl.VerifyMode) -> None:
         """Ask for client certificates that a CA vouches for."""

@@ -112,6 +112,11 @@ class OwnCertificate:
         legacy.sni_callback = choose
         return legacy
 
+    @property
+    def legacy(self) -> Path | None:
+        """Return the certificate of before the CA, where there is one."""
+        return self._files.legacy if self._files.legacy.exists() else None
+
     def is_due(self) -> bool:
         """Return whether the certificate ends soon, is not valid yet, or lacks a name that this machine has now."""
         said = self._said()

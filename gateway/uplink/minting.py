@@ -51,8 +51,9 @@ def server(asked: Mapping[str, Any]) -> dict[str, Any]:
     now = dt.datetime.fromtimestamp(asked["now_s"], dt.UTC)
     names: list[x509.GeneralName] = [x509.DNSName(name) for name in asked["dns"]]
     names += [x509.IPAddress(ipaddress.ip_address(address)) for address in asked["addresses"]]
+    subject = next((name for name in asked["dns"] if name != "localhost"), "gateway")
     builder = (
-        _leaf(asked, "serverAuth", (asked["dns"] or ["gateway"])[0])
+        _leaf(asked, "serverAuth", subject)
         .not_valid_before(now - SERVER_BACK)
         .not_valid_after(now + SERVER_VALID)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
