@@ -525,3 +525,25 @@ async def test_a_full_broker_of_ours_is_told() -> None:
         with pytest.raises(BrokerDownError, match="connection limit") as raised:
             await bridge.run()
     assert raised.value.code == "GW-1146"
+
+
+@pytest.mark.parametrize("speaks", [frozenset({5}), V311])
+async def test_a_bridge_that_is_ended_at_any_moment_loses_nothing_and_keeps_the_order(
+    speaks: frozenset[int],
+) -> None:
+    dice = random.Random(11)
+    async with running() as (broker, port), peer(speaks=speaks) as far:
+        with paho_client("admin", "sender") as client:
+            await client.start(port)
+            async with bridged(broker, far.port, [out("a/#")]):
+                pass
+            for turn in range(30):
+                for number in range(turn * 10, turn * 10 + 10):
+                    client.client.publish("a/b", str(number), 1)
+                async with bridged(broker, far.port, [out("a/#")], waits=False):
+                    await asyncio.sleep(dice.random() * 0.03)
+            async with bridged(broker, far.port, [out("a/#")]) as (bridge, _):
+                await eventually(lambda: len(client.published) == 300)
+                await eventually(lambda: bridge.queued == 0)
+    first_times = list(dict.fromkeys(int(payload) for payload in payloads(far)))
+    assert first_times == list(range(300))

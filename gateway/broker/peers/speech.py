@@ -1,6 +1,7 @@
 """What is said to another broker in each dialect of MQTT, in paho's words, and what its answers mean."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from gateway.broker.peers.refusals import Dial
@@ -129,11 +130,16 @@ def packet_of(message: Any) -> PublishPacket:
 
 
 def words_of(properties: props.Properties) -> Any:
-    """Return the properties of a PUBLISH as paho has them."""
+    """Return the properties of a PUBLISH as paho has them; not to be changed."""
+    return _words(props.encode(properties))
+
+
+@lru_cache(maxsize=64)  # most messages say the same: that they passed this gateway
+def _words(raw: bytes) -> Any:
     from paho.mqtt.packettypes import PacketTypes  # noqa: PLC0415
 
     found = _properties(PacketTypes.PUBLISH)
-    found.unpack(props.encode(properties))
+    found.unpack(raw)
     return found
 
 
