@@ -1,13 +1,16 @@
 """The other engine: amqtt serves users and plain topics on the plain listener, and nothing else is lost by it."""
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.fakes.nodes import Node, running
+from tests.fakes.nodes import Node, Port, running
+from tests.fakes.people import LocalUser
+from tests.fakes.waiting import soon
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs("mosquitto_sub")]
+pytestmark = [pytest.mark.slow, pytest.mark.needs("mosquitto_sub", "mosquitto_pub")]
 
 CONFIG = """
 [mqtt]
@@ -45,3 +48,17 @@ def test_a_user_hears_plain_topics_of_a_node_that_runs_amqtt(tmp_path: Path):
         refused = heard(node, tmp_path, "wrong")
         assert refused.returncode != 0
         assert refused.stdout == ""
+
+
+def test_a_command_written_through_amqtt_reaches_the_device(tmp_path: Path):
+    port, user = Port(tmp_path / "by-id", "usb-valve"), LocalUser(tmp_path / "user")
+    serial = f'[[serial]]\nname = "wire"\nport = "{port.path}"\ndriver = "line-json"\n'
+    engine = '[ble]\nenabled = "off"\n[mqtt]\nengine = "amqtt"\n'
+    node = Node(tmp_path, config=f"{engine}{serial}{user.settings}")
+    with running(node):
+        soon(lambda: node.status()["links"][0]["state"] == "open", what="the port is open")
+        port.write(b'{"id":"valve-1","t":21.5}\n')
+        slug = node.wait(lambda s: s["devices"], what="the valve")["devices"][0]["slug"]
+        user.publish(node, f"devices/{slug}/set", '{"open":false}', "-r")  # not carried out
+        user.publish(node, f"devices/{slug}/set", '{"open":true}')
+        assert json.loads(port.read(seconds=10))["set"] == {"open": True}
