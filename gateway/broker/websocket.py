@@ -12,9 +12,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
+from gateway.broker.frames import (
+    BINARY,
+    CLOSE,
+    NORMAL,
+    PING,
+    PONG,
+    TEXT,
+    FrameReader,
+    close_code,
+    close_frame,
+    frame,
+)
+
 if TYPE_CHECKING:
     from wsproto import WSConnection
-    from wsproto.connection import Connection as Frames
     from wsproto.events import Request
 
 log = logging.getLogger(__name__)
@@ -28,7 +40,7 @@ SUBPROTOCOLS = (
     "mqtt",
     "mqttv3.1",
 )  # [MQTT-6.0.0-3]; the older name is what MQTT 3.1 clients ask for
-NORMAL, GOING_WRONG, NO_TEXT = 1000, 1002, 1003  # close codes, section 7.4.1
+NO_TEXT = 1003  # close code, section 7.4.1
 
 REASONS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout"}
 
@@ -65,7 +77,7 @@ class WebSocket(asyncio.Protocol):
         self._rules = rules
         self._socket: asyncio.Transport | None = None
         self._request: WSConnection | None = None  # until the handshake is over
-        self._frames: Frames | None = None  # from then on
+        self._frames: FrameReader | None = None  # from then on
         self._deadline: asyncio.TimerHandle | None = None
 
     # ---- asyncio ----
@@ -88,8 +100,7 @@ class WebSocket(asyncio.Protocol):
         if self._request is not None:
             self._shake_hands(self._request, data)
         elif self._frames is not None and not self.is_closing:
-            self._frames.receive_data(data)
-            self._take_frames(self._frames)
+            self._take_frames(self._frames, data)
 
     def eof_received(self) -> bool:
         """Close: without a close frame nothing can follow."""
@@ -135,7 +146,7 @@ class WebSocket(asyncio.Protocol):
             return
         assert self._socket is not None
         self._socket.write(request.send(AcceptConnection(subprotocol=subprotocol)))
-        self._frames = request.connection
+        self._frames = FrameReader()
         self._over()
         self._inner.connection_made(WebSocketTransport(self, self._socket))
 
@@ -166,32 +177,25 @@ class WebSocket(asyncio.Protocol):
 
     # ---- frames ----
 
-    def _take_frames(self, frames: "Frames") -> None:
-        from wsproto.events import (  # noqa: PLC0415
-            BytesMessage,
-            CloseConnection,
-            Ping,
-            TextMessage,
-        )
-
-        for event in frames.events():
-            match event:
-                case BytesMessage(data=data):
-                    if data:
-                        self._inner.data_received(bytes(data))
-                case Ping():
-                    self._pong(frames, event)
-                case TextMessage():  # [MQTT-6.0.0-1]
-                    self.close(NO_TEXT, "MQTT comes in binary frames")
-                case CloseConnection(code=code):
-                    self.close(code, None)
+    def _take_frames(self, frames: FrameReader, data: bytes) -> None:
+        for kind, payload in frames.feed(data):
+            if kind == BINARY:
+                self._inner.data_received(payload)
+            elif kind == PING:
+                self._pong(payload)
+            elif kind == TEXT:  # [MQTT-6.0.0-1]
+                self.close(NO_TEXT, "MQTT comes in binary frames")
+            elif kind == CLOSE:
+                self.close(close_code(payload))
             if self.is_closing:
                 return
+        if frames.broken is not None:
+            self.close(frames.broken.code, str(frames.broken))
 
-    def _pong(self, frames: "Frames", ping: Any) -> None:
+    def _pong(self, payload: bytes) -> None:
         socket = self._socket
         if socket is not None and socket.get_write_buffer_size() < MOST_UNSENT_PONG_BYTES:
-            socket.write(frames.send(ping.response()))
+            socket.write(frame(PONG, payload))
 
     # ---- what the transport asks ----
 
@@ -202,24 +206,15 @@ class WebSocket(asyncio.Protocol):
 
     def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send one binary frame."""
-        from wsproto.events import BytesMessage  # noqa: PLC0415
+        if self._socket is not None and not self._socket.is_closing():
+            self._socket.write(frame(BINARY, bytes(data)))
 
-        if self._frames is not None and self._socket is not None and not self._socket.is_closing():
-            self._socket.write(self._frames.send(BytesMessage(data=bytes(data))))
-
-    def close(self, code: int, reason: str | None) -> None:
+    def close(self, code: int, reason: str = "") -> None:
         """Say why, and close once everything is sent."""
-        from wsproto.events import CloseConnection  # noqa: PLC0415
-        from wsproto.utilities import LocalProtocolError  # noqa: PLC0415
-
         socket = self._socket
-        if self._frames is None or socket is None or socket.is_closing():
-            return
-        try:
-            socket.write(self._frames.send(CloseConnection(code=code, reason=reason)))
-        except LocalProtocolError:
-            log.debug("already closed", extra={"close_code": code})
-        socket.close()
+        if socket is not None and not socket.is_closing():
+            socket.write(close_frame(code, reason))
+            socket.close()
 
 
 def _judged(asked: "Request", rules: WebSocketRules) -> str:
@@ -271,7 +266,7 @@ class WebSocketTransport(asyncio.Transport):
 
     def close(self) -> None:
         """Say goodbye and close once everything is sent."""
-        self._owner.close(NORMAL, None)
+        self._owner.close(NORMAL)
 
     def abort(self) -> None:
         """Close now."""
