@@ -195,5 +195,5 @@ def _dropped(bridges: Iterable[PeerBridge]) -> list[tuple[dict[str, str], float]
     return [
         ({"bridge": bridge.spec.name, "reason": reason}, count)
         for bridge in bridges
-        for reason, count in bridge.counts.dropped.items()
+        for reason, count in bridge.dropped.items()
     ]

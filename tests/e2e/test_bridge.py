@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from paho.mqtt import client as paho
@@ -182,6 +183,9 @@ def test_people_see_how_a_bridge_is_and_what_is_wrong_with_it(
         text = node.run("status").stdout
         assert f"bridge home to 127.0.0.1:{mosquitto.port}: connected" in text
         assert "sent: 3; received: 0; waiting: 0; dropped: 0" in text
+        metrics = urlopen(f"http://127.0.0.1:{node.http_port}/metrics").read().decode()
+        assert 'gateway_bridge_sent_messages_total{bridge="home"} 3' in metrics
+        assert 'gateway_bridge_connected_ratio{bridge="home"} 1' in metrics
         assert node.status()["parked"] == []
 
 

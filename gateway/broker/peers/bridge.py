@@ -107,7 +107,7 @@ class PeerBridge:
             "sent": self.counts.sent,
             "received": self.counts.received,
             "queued": self.queued,
-            "dropped": dict(self.counts.dropped),
+            "dropped": self.dropped,
             "refused_filters": sorted(self._refused),
         }
 
@@ -116,6 +116,13 @@ class PeerBridge:
         """Return how many messages wait for the other broker, those on their way included."""
         session = self._session()
         return session.queued + session.unfinished if session is not None else 0
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Return how many messages did not cross, by reason, those that our own broker could not keep included."""
+        session = self._session()
+        away = {"away": session.dropped} if session is not None and session.dropped else {}
+        return {**self.counts.dropped, **away}
 
     def bound_queue(self) -> None:
         """Let our session, found again after a restart, hold as much as the configuration says."""

@@ -20,6 +20,7 @@ MEANINGS = {
     "size": "it is larger than the receiver takes",
     "there": "the other broker refused it",
     "here": "our own broker refused it",
+    "away": "it was QoS 0 while the other broker was away or slow, or the queue was full",
 }
 """Reason -> what it means; these are all."""
 
