@@ -30,11 +30,15 @@ class Caller(PausedInput):
 
     @property
     def peer(self) -> str:
-        """Return "address:port" of the other end, for logs and budgets; made when first asked for."""
-        if not self._peer and self.transport is not None:
-            peer = self.transport.get_extra_info("peername")
-            self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else str(peer or "local")
-        return self._peer or "gone"
+        """Return "address:port" of the other end, for logs and budgets; made anew each time: most never ask."""
+        if self._peer or self.transport is None:
+            return self._peer or "gone"
+        peer = self.transport.get_extra_info("peername")
+        return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else str(peer or "local")
+
+    def remember_peer(self) -> None:
+        """Keep what `peer` is: the socket closes and will not say it any more."""
+        self._peer = self.peer
 
     @property
     def certificate(self) -> PeerCertificate | None:

@@ -206,11 +206,12 @@ def _admit(connection: Connection, asked: Connect, principal: Principal) -> None
     connection.principal = principal
     connection.will = asked.will
     connection.session = session
-    connection.since = broker.now()
+    connection.since = connection.seen_at = broker.now()
     if broker.limits.messages_per_s or broker.limits.bytes_per_s:
         limits = broker.limits
         connection.meter = Meter(limits.messages_per_s, limits.bytes_per_s, broker.now())
     broker.registry.add(key, connection)
+    broker.newcomers.discard(connection)
     session.out.append(connack(0, is_present=is_present, version=asked.version, properties=told))
     assert connection.transport is not None
     session.attached(connection.transport.write)
@@ -259,7 +260,7 @@ def on_disconnect(connection: Connection, data: bytes, _first: int, body: int, e
                 "a session that was not to be kept, kept at DISCONNECT", reasons.PROTOCOL_ERROR
             )
         connection.broker.sessions.keep_for(session, expiry_s)
-    connection.leave(with_will=reason == reasons.DISCONNECT_WITH_WILL)
+    connection.leave(with_will=reason != reasons.NORMAL_DISCONNECTION)  # 3.1.2.5
     return True
 
 

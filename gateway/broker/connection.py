@@ -304,6 +304,7 @@ class Connection(Caller):
         if self.closing is not None:
             return
         self.closing = reason
+        self.remember_peer()
         session = self.session
         if session is not None:
             if code and self.version == 5:

@@ -64,14 +64,15 @@ class Logins:
         self._addresses = Budgets(FAILURES_PER_ADDRESS)
         self._identities = Budgets(FAILURES_PER_IDENTITY)
         self._where_known = Budgets(FAILURES_WHERE_KNOWN)
-        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._known: set[int] = set()  # hashes of (source, identity): a few bytes each
+        self._known_before: set[int] = set()
         self.failed = 0
         self.refused = 0
 
     def may_try(self, address: str, identity: str, now: float) -> bool:
         """Return whether this address may try to log in as this identity now."""
         source = source_of(address)
-        if (source, identity) in self._known:
+        if self._is_known(source, identity):
             is_allowed = not self._where_known.is_empty(_pair(source, identity), now)
         elif self._addresses.is_empty(source, now):
             is_allowed = False
@@ -88,16 +89,18 @@ class Logins:
         source = source_of(address)
         self._addresses.spend(source, now)
         self._identities.spend(identity, now)
-        if (source, identity) in self._known:
+        if self._is_known(source, identity):
             self._where_known.spend(_pair(source, identity), now)
 
     def success(self, address: str, identity: str) -> None:
         """Note a login that was right."""
-        pair = (source_of(address), identity)
-        self._known[pair] = None
-        self._known.move_to_end(pair)
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        self._known.add(hash((source_of(address), identity)))
+        if len(self._known) >= REMEMBERED:  # what was known before these is forgotten at once
+            self._known, self._known_before = set(), self._known
+
+    def _is_known(self, source: str, identity: str) -> bool:
+        pair = hash((source, identity))
+        return pair in self._known or pair in self._known_before
 
 
 def _pair(source: str, identity: str) -> str:

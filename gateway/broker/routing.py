@@ -9,7 +9,7 @@ from gateway.broker.access import may_read
 from gateway.broker.subscriptions import Subscriptions
 from gateway.mqtt.filters import is_within_limits
 from gateway.mqtt.journal import Journal, Target
-from gateway.mqtt.message import RETAIN_FLAG, Message, Outgoing
+from gateway.mqtt.message import RETAIN_FLAG, Message, Outgoing, SharedOutgoing
 from gateway.mqtt.outbound import Outbound
 from gateway.mqtt.queues import QueueBounds
 from gateway.mqtt.retained import RetainedStore
@@ -142,12 +142,11 @@ class Routing:
         if chosen is None:
             return
         session, mark = chosen
-        outgoing = (
-            message,
-            min(mark & 3, message.qos)
-            | (RETAIN_FLAG if mark & AS_PUBLISHED and message.retain else 0),
-            self.subscriptions.identifiers(mark),
-        )
+        flags = min(mark & 3, message.qos)
+        if mark & AS_PUBLISHED and message.retain:
+            flags |= RETAIN_FLAG
+        outgoing = SharedOutgoing((message, flags, self.subscriptions.identifiers(mark)))
+        outgoing.group = group
         if outgoing[1] & 3:
             self._send(session, outgoing, targets)
         else:
@@ -179,11 +178,14 @@ class Routing:
         if group is None or not group.members:
             return
         targets: list[Target] = []
-        for message, flags, _ in rest:
-            if flags & 3 == 1 and self.subscriptions.reaches(group, message.topic):
-                self._share(group, message, targets)
+        for outgoing in rest:
+            is_shared = isinstance(outgoing, SharedOutgoing) and outgoing.group is group
+            if (
+                is_shared and outgoing[1] & 3 == 1
+            ):  # QoS 2 never: the client may have it (MQTT-4.8.2-5)
+                self._share(group, outgoing[0], targets)
                 if targets:
-                    self._note(message, targets)
+                    self._note(outgoing[0], targets)
                     targets = []
 
     def retain(self, message: Message, *, is_node: bool = False) -> bool:

@@ -8,18 +8,16 @@ from collections.abc import Callable, Sequence
 
 from gateway.broker.access import MESH_KINDS, MESH_ROWS, row_of
 from gateway.broker.claims import Claims
-from gateway.broker.connecting import on_auth, on_connect, on_disconnect, on_pingreq
-from gateway.broker.connection import FIRST_CONNECT, Connection, Handler, Hold
+from gateway.broker.connection import Connection, Hold
 from gateway.broker.entrance import Entrance
+from gateway.broker.handlers import HANDLERS
 from gateway.broker.limits import OVERFLOW_CONNECTIONS, SWEEP_S, Limits
 from gateway.broker.logins import Logins
-from gateway.broker.publishing import on_puback, on_pubcomp, on_publish, on_pubrec, on_pubrel
 from gateway.broker.refusals import Refusals
 from gateway.broker.registry import Registry
 from gateway.broker.routing import Routing
 from gateway.broker.sessions import PrincipalOf, Sessions
 from gateway.broker.stats import Totals, stats_of
-from gateway.broker.subscribing import on_subscribe, on_unsubscribe
 from gateway.broker.sweeping import Sweep
 from gateway.broker.sys_topics import SysTopics
 from gateway.broker.tracing import Tracing
@@ -41,22 +39,6 @@ from gateway.mqtt.ports import (
 from gateway.mqtt.session import MqttSession
 
 log = logging.getLogger(__name__)
-
-HANDLERS: dict[int, Handler] = {
-    FIRST_CONNECT: on_connect,
-    **dict.fromkeys((0x30, 0x31), on_publish),  # QoS 0 is never a duplicate
-    **dict.fromkeys((0x32, 0x33, 0x3A, 0x3B, 0x34, 0x35, 0x3C, 0x3D), on_publish),
-    0x40: on_puback,
-    0x50: on_pubrec,
-    0x62: on_pubrel,
-    0x70: on_pubcomp,
-    0x82: on_subscribe,
-    0xA2: on_unsubscribe,
-    0xC0: on_pingreq,
-    0xE0: on_disconnect,
-    0xF0: on_auth,
-}
-"""First byte, its flags included, -> handler: whatever is not here closes the connection."""
 
 OnRefused = Callable[[Session, Publish, str], None]
 
@@ -97,7 +79,7 @@ class Broker:
         self.refusals = Refusals()
         self.settled_through = 0
         self.unsettled: set[Connection] = set()
-        self.connections: set[Connection] = set()
+        self.newcomers: set[Connection] = set()  # sockets without a session
         self.by_listener: Counter[str] = Counter()
         self.full: set[str] = set()  # shared resources that are full
         self.messages_in = 0
@@ -199,7 +181,7 @@ class Broker:
         (self.full.add if is_full else self.full.discard)(resource)
         if was_full is bool(self.full):
             return
-        for connection in list(self.connections):
+        for connection in self.connections:
             if self.full and connection.session is not None:
                 connection.hold(Hold.SHARED)
             elif not self.full:
@@ -220,7 +202,7 @@ class Broker:
 
     def close(self) -> None:
         """End every session; wills are published to those who still listen."""
-        for connection in list(self.connections):
+        for connection in self.connections:
             connection.end("the broker stops", reasons.SERVER_SHUTTING_DOWN)
         self.routing.flush()
         self.sessions.save(self.now())
@@ -240,17 +222,27 @@ class Broker:
         return connection
 
     @property
+    def connections(self) -> list[Connection]:
+        """Return every connection, logged in or not."""
+        return [*self.newcomers, *self.registry.live.values()]
+
+    @property
+    def sockets(self) -> int:
+        """Return how many connections there are."""
+        return len(self.newcomers) + len(self.registry.live)
+
+    @property
     def is_full(self) -> bool:
         """Return whether one more connection is one too many."""
-        return len(self.connections) > self.limits.connections
+        return self.sockets > self.limits.connections
 
     def connected(self, connection: Connection) -> None:
         """Count a socket; too many of them are not even answered."""
-        self.connections.add(connection)
+        self.newcomers.add(connection)
         self.by_listener[connection.entrance.name] += 1
         self.totals.sockets += 1
         connection.seen_at = connection.since = self.now()
-        if len(self.connections) > self.limits.connections + OVERFLOW_CONNECTIONS:
+        if self.sockets > self.limits.connections + OVERFLOW_CONNECTIONS:
             connection.end("far above the connection limit")
 
     def opened(self, connection: Connection) -> None:
@@ -267,8 +259,10 @@ class Broker:
 
     def ended(self, connection: Connection, reason: str) -> None:
         """Publish the will, keep or forget the session, tell observers."""
-        if connection in self.connections:
-            self.connections.discard(connection)
+        key = (connection.principal.name, connection.client_id)
+        is_live = self.registry.live.get(key) is connection
+        if is_live or connection in self.newcomers:
+            self.newcomers.discard(connection)
             self.by_listener[connection.entrance.name] -= 1
             self.totals.gone(connection)
         if connection.is_traced:
@@ -278,7 +272,6 @@ class Broker:
         session = connection.session
         if session is None:
             return
-        key = (connection.principal.name, connection.client_id)
         self.registry.remove(key, connection)
         session.detached()
         if session.dropped:

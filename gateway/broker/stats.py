@@ -46,8 +46,9 @@ def stats_of(broker: "Broker") -> dict[str, float]:
     totals, routing, registry = broker.totals, broker.routing, broker.registry
     live = [c.session for c in registry.live.values() if c.session is not None]
     every = live + [session for session, _ in registry.kept.values()]
+    connections = broker.connections
     return {
-        "connections": len(broker.connections),
+        "connections": len(connections),
         "clients": len(live),
         "most_clients": totals.most_clients,
         "kept_sessions": len(registry.kept),
@@ -58,8 +59,8 @@ def stats_of(broker: "Broker") -> dict[str, float]:
         "connects": totals.connects,
         "messages_in": broker.messages_in,
         "messages_out": totals.sent + sum(s.sent for s in every),
-        "packets_in": totals.packets_in + sum(c.packets_in for c in broker.connections),
-        "bytes_in": totals.bytes_in + sum(c.bytes_in for c in broker.connections),
+        "packets_in": totals.packets_in + sum(c.packets_in for c in connections),
+        "bytes_in": totals.bytes_in + sum(c.bytes_in for c in connections),
         "bytes_out": totals.bytes_out + sum(s.bytes_out for s in every),
         "dropped": totals.dropped + sum(s.dropped for s in every),
         "queued": sum(s.queued for s in every),

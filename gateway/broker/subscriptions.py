@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from gateway.broker.access import SHARE, may_read
-from gateway.mqtt.filters import matches
 from gateway.mqtt.journal import KeptSubscription
 from gateway.mqtt.packets import length
 from gateway.mqtt.session import NO_FILTERS, MqttSession
@@ -49,11 +48,6 @@ class Subscriptions:
     def group(self, pattern: str) -> SharedGroup | None:
         """Return the group of a shared filter, if anybody is in it."""
         return self._groups.get(pattern)
-
-    @staticmethod
-    def reaches(group: SharedGroup, topic: str) -> bool:
-        """Return whether a topic belongs to a group."""
-        return matches(group.pattern, topic)
 
     @staticmethod
     def identifiers(mark: int) -> bytes:

@@ -23,7 +23,7 @@ class Sweep:
     def tick(self, now: float) -> None:
         """Close and publish what is due."""
         broker = self._broker
-        for connection in list(broker.connections):
+        for connection in broker.connections:
             if connection.was_seen:
                 connection.was_seen = False
                 connection.seen_at = now

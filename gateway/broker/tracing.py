@@ -5,7 +5,7 @@ and its fast path off (`is_traced`).  Every other connection has one attribute t
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -96,7 +96,7 @@ class Tracing:
     def __len__(self) -> int:
         return len(self._watchers)
 
-    def start(self, watcher: Watcher, connections: "set[Connection]") -> None:
+    def start(self, watcher: Watcher, connections: "Iterable[Connection]") -> None:
         """Tell a watcher from now on; `connections` are those that are there already."""
         self._watchers.append(watcher)
         for connection in connections:

@@ -46,11 +46,10 @@ class Backlog:
         """Return how many messages wait to be sent."""
         return len(self.unsent) if self.unsent else 0
 
-    def _queue(self, packet_id: int, number: int, outgoing: Outgoing) -> bool:
-        """Add to what waits, at the cost of older messages if that is the policy; False: it was dropped."""
+    def _make_room(self, size: int) -> bool:
+        """Make room for a message, at the cost of older ones if that is the policy; False: it has to go itself."""
         bounds = self.host.bounds
         most_count, most_bytes = self.own_bounds or (bounds.count, bounds.bytes)
-        size = size_of(outgoing)
         if self.unsent is None:
             self.unsent = deque()  # 600 bytes that most clients never need
         while (
@@ -62,10 +61,15 @@ class Backlog:
             if bounds.policy is DropPolicy.NEWEST or not self.unsent:
                 return False
             self._drop_oldest()
+        return True
+
+    def _wait(self, packet_id: int, number: int, outgoing: Outgoing) -> None:
+        """Put a message behind what waits; there is room."""
+        assert self.unsent is not None
+        size = size_of(outgoing)
         self.unsent.append((packet_id, number, outgoing))
         self.queued_bytes += size
-        bounds.used_bytes += size
-        return True
+        self.host.bounds.used_bytes += size
 
     def _drop_oldest(self) -> None:
         packet_id, _, _ = self._take_unsent()

@@ -51,5 +51,11 @@ class Message:
         self.head = b""  # of a QoS 1 packet of MQTT 3, once somebody needed it
 
 
+class SharedOutgoing(tuple[Message, int, bytes]):  # noqa: SLOT001 - a tuple with slots cannot have an attribute
+    """An `Outgoing` that went to one member of a shared subscription for all of them."""
+
+    group: Hashable = None
+
+
 Outgoing = tuple[Message, int, bytes]
 """(message, flags, subscription identifiers as encoded MQTT 5 properties): what one delivery sends."""

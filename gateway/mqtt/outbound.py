@@ -93,7 +93,7 @@ class Outbound(Backlog):
     def send(self, outgoing: Outgoing) -> bool:
         """Send or queue a QoS 1 or 2 message that the journal need not hold; False when it was dropped."""
         if self.is_behind or self.unsent or self.unfinished >= self.window:
-            return self._queue(self.next_id(), 0, outgoing)
+            return bool(self._queue(0, outgoing))
         if self.version < 5 and outgoing[1] == 1:
             self._transmit3(self.next_id(), outgoing)
         else:
@@ -105,8 +105,15 @@ class Outbound(Backlog):
         if self.host.journal.is_full:
             self.dropped += 1
             return 0
+        return self._queue(number, outgoing)
+
+    def _queue(self, number: int, outgoing: Outgoing) -> int:
+        """Add to what waits; return the packet id, 0 when it was dropped: ids of what waits are never given again."""
+        if not self._make_room(size_of(outgoing)):
+            return 0
         packet_id = self.next_id()
-        return packet_id if self._queue(packet_id, number, outgoing) else 0
+        self._wait(packet_id, number, outgoing)
+        return packet_id
 
     def answer(self, packet: bytes) -> None:
         """Send a protocol answer; dropped only where the client takes no packet of its size (MQTT-3.1.2-24)."""

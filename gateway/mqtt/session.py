@@ -125,7 +125,8 @@ class MqttSession(Outbound):
     def restore(self, waiting: list[tuple[int, int, Outgoing]], released: set[int]) -> None:
         """Take what was found of a session: unfinished messages in order, and the ids that PUBREL is owed for."""
         for item in waiting:
-            self._queue(*item)
+            if self._make_room(size_of(item[2])):
+                self._wait(*item)
         self.released = released or None
         self._next_id = waiting[-1][0] if waiting else max(released, default=0)
 
