@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.app.parking import parking
-from gateway.broker.peers.bridge import BridgeSpec, PeerBridge, principal_of
+from gateway.broker.peers.bridge import PeerBridge
 from gateway.broker.peers.loops import Loops
 from gateway.broker.peers.refusals import Dial
 from gateway.broker.peers.rules import Rules
+from gateway.broker.peers.spec import BridgeSpec, principal_of
 from gateway.config.listener_rules import LOOPBACKS
 from gateway.config.load import Loaded
 from gateway.config.problems import Parked
@@ -62,6 +63,7 @@ class Peering:
         loops = Loops(parts.who.uuid, time.monotonic)
         for item in parts.settings.mqtt.bridges:
             with parking(f"bridge {item.name}", parts.park):
+                _needs_own(parts.settings.mqtt.engine, item.name)
                 bridge = PeerBridge(
                     self._spec(item), parts.mesh.broker, loops, self._reporting(item.name)
                 )
@@ -100,6 +102,15 @@ class Peering:
 
     def _reporting(self, name: str) -> "Reporting":
         return Reporting(f"bridge {name}", self._parts)
+
+
+def _needs_own(engine: str, name: str) -> None:
+    if engine != "own":
+        raise ConfigError(
+            f'bridge {name}: with mqtt.engine = "{engine}" it would not hear what clients publish',
+            code="GW-1111",
+            hint='set mqtt.engine = "own", or let the other broker bridge',
+        )
 
 
 class Reporting:

@@ -132,6 +132,13 @@ class Driver:
         client.reconnect()
         self._look()
 
+    def look_every(self, misc_s: float) -> None:
+        """Let paho look at its keep-alive as often as the other side turned out to want."""
+        self._misc_s = misc_s
+        if self._misc is not None:
+            self._misc.cancel()
+        self._look()
+
     def pause(self) -> None:
         """Read no further packets."""
         if self._is_reading:

@@ -9,13 +9,15 @@ from dataclasses import replace
 import pytest
 
 from gateway.broker.limits import Limits
-from gateway.broker.peers.bridge import BridgeSpec, PeerBridge
+from gateway.broker.peers.bridge import PeerBridge
 from gateway.broker.peers.rules import Rules
+from gateway.broker.peers.spec import BridgeSpec
 from gateway.broker.peers.speech import BRIDGE, PLAIN, V5
 from gateway.errors import BadTokenError, BrokerDownError, ConfigError
 from gateway.mqtt import properties as props
 from gateway.mqtt import reasons
 from gateway.mqtt.client_packets import PublishPacket
+from gateway.mqtt.packets import disconnect
 from tests.fakes.bridges import both, bridged, dial, into, loops_of, out
 from tests.fakes.mqtt_broker import running
 from tests.fakes.mqtt_paho import PahoClient, paho_client
@@ -547,3 +549,25 @@ async def test_a_bridge_that_is_ended_at_any_moment_loses_nothing_and_keeps_the_
                 await eventually(lambda: bridge.queued == 0)
     first_times = list(dict.fromkeys(int(payload) for payload in payloads(far)))
     assert first_times == list(range(300))
+
+
+async def test_the_keep_alive_of_the_other_broker_counts() -> None:
+    async with (
+        running() as (broker, _),
+        peer(properties={props.SERVER_KEEP_ALIVE: 1}) as far,
+        bridged(broker, far.port, [out("a/#")], keep_alive_s=3600),
+    ):
+        await eventually(lambda: far.pings, seconds=1.5)
+
+
+async def test_a_session_that_another_client_takes_is_told() -> None:
+    async with (
+        running() as (broker, _),
+        peer() as far,
+        bridged(broker, far.port, [out("a/#")]) as (bridge, told),
+    ):
+        far.write(disconnect(reasons.SESSION_TAKEN_OVER))
+        far.hang_up()
+        await eventually(lambda: len(told.errors) == 2)
+        assert [error and error.code for error in told.errors] == ["GW-1149", None]
+        assert bridge.is_connected

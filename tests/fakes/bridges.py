@@ -12,10 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gateway.broker.peers.bridge import BridgeSpec, PeerBridge
+from gateway.broker.peers.bridge import PeerBridge
 from gateway.broker.peers.loops import Loops
 from gateway.broker.peers.refusals import Dial
 from gateway.broker.peers.rules import Rules
+from gateway.broker.peers.spec import BridgeSpec
 from gateway.broker.peers.speech import Dialect
 from gateway.broker.server import Broker
 from gateway.config.schema import BridgeTopicSettings

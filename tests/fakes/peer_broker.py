@@ -34,6 +34,7 @@ class FakePeer:
     filters: list[tuple[str, int]] = field(default_factory=list)
     unanswered: list[int] = field(default_factory=list)
     most_unanswered: int = 0
+    pings: int = 0
     port: int = 0
     _writer: asyncio.StreamWriter | None = None
     _version: int = 4
@@ -73,6 +74,7 @@ class FakePeer:
             codes = bytes(0x80 if each in self.refuses else options & 3 for each, options in wanted)
             self.write(suback(number, codes, self._version))
         elif kind == 12:
+            self.pings += 1
             self.write(b"\xd0\x00")
 
     def _connect(self, body: bytearray) -> None:

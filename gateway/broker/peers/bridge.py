@@ -4,59 +4,32 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from gateway.broker.peers.counts import Counts
 from gateway.broker.peers.crossing import Crossing, Guide
 from gateway.broker.peers.local import LocalEvents, LocalLeg
 from gateway.broker.peers.loops import Loops
-from gateway.broker.peers.refusals import FOR_A_PERSON, Dial, NotSpokenError
+from gateway.broker.peers.refusals import FOR_A_PERSON, NotSpokenError, taken_over
 from gateway.broker.peers.remote import RemoteEvents, RemoteLeg
-from gateway.broker.peers.rules import Rules, Wanted
+from gateway.broker.peers.rules import Wanted
+from gateway.broker.peers.spec import BridgeSpec
 from gateway.broker.peers.speech import DIALECTS, Dialect, Peer
 from gateway.broker.server import Broker
 from gateway.errors import GatewayError
 from gateway.model.backoff import delays
 from gateway.mqtt.client_packets import PublishPacket
-from gateway.mqtt.ports import Principal, PrincipalKind
 from gateway.mqtt.session import MqttSession
 
 log = logging.getLogger(__name__)
 
-FIRST_RETRY_S, MOST_RETRY_S = 1.0, 60.0
-MOST_QUEUED, MOST_QUEUED_BYTES = 10_000, 16 << 20
+MOST_RETRY_S = 60.0
 STABLE_S = 30.0  # a line that held this long was good: earlier failures are forgotten
+TAKEN_OVER = "Session taken over"  # paho's words for reason 0x8E
 STATE_TOPIC = "$SYS/broker/connection/{}/state"  # where mosquitto has it
 
 Report = Callable[[GatewayError | None], None]
 """Hears of what a person must mend, and None once that is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class BridgeSpec:
-    """One bridge, its files read."""
-
-    dial: Dial
-    rules: Rules
-    version: str  # "auto", "5" or "3.1.1"
-    queue: tuple[int, int] = (MOST_QUEUED, MOST_QUEUED_BYTES)  # messages and bytes that may wait
-    first_retry_s: float = FIRST_RETRY_S
-
-    @property
-    def name(self) -> str:
-        """Return the bridge's name."""
-        return self.dial.bridge
-
-    @property
-    def principal(self) -> Principal:
-        """Return who the bridge is on our own broker: a user whose roles are its rules."""
-        return principal_of(self.name, self.rules)
-
-
-def principal_of(name: str, rules: Rules) -> Principal:
-    """Return who a bridge is on our own broker."""
-    return Principal(PrincipalKind.USER, f"bridge:{name}", rules.grants, frozenset({"bridge"}))
 
 
 class PeerBridge:
@@ -193,6 +166,8 @@ class PeerBridge:
                 far.publish(_state_packet(self.spec.dial.state_topic, b"0"))
             far.close()
             self._state = "waiting"
+        if self._lost == TAKEN_OVER:
+            raise taken_over(self.spec.dial)
         log.warning("bridge lost", extra={"bridge": self.spec.name, "why": self._lost})
 
     async def _call(

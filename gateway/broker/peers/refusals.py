@@ -80,6 +80,15 @@ def unreachable(dial: Dial, why: str) -> BrokerDownError:
     )
 
 
+def taken_over(dial: Dial) -> ConfigError:
+    """Return the error of a session that another client took."""
+    return ConfigError(
+        f"bridge {dial.bridge}: another client at {dial.text} uses the client id {dial.client_id!r}",
+        code="GW-1149",
+        hint="give one of the two another `client_id`; a copied configuration or SD card does this",
+    )
+
+
 def insecure(dial: Dial, error: ssl.SSLError) -> ConfigError:
     """Return the error of a TLS handshake that failed."""
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -153,6 +153,9 @@ class RemoteLeg:
             return
         assert self._driver is not None
         self._is_up = True
+        keep_alive_s = getattr(said, "ServerKeepAlive", self._dial.keep_alive_s)  # its word counts
+        if 0 < keep_alive_s < self._dial.keep_alive_s:
+            self._driver.look_every(keep_alive_s * MISC_SHARE)
         self._driver.pause()  # what the broker kept for us comes now, and the near end is not open yet
         if self._ready is not None and not self._ready.done():
             self._ready.set_result(peer_of(self._dialect, said, is_present=flags.session_present))
