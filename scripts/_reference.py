@@ -34,7 +34,7 @@ TOPICS = {
     Row.STATE: "`devices/<slug>/reading`, `event`, `availability`, `result`",
     Row.SET: "`devices/<slug>/set`",
     Row.PLAIN: "every other topic without `$`",
-    Row.RESERVED: "every other topic with `$`, `$share/...` too",
+    Row.RESERVED: "every other topic with `$`",
 }
 """Kind of topics -> how people write them; a test holds them against `row_of`."""
 
@@ -79,6 +79,7 @@ def parts() -> dict[str, str]:
         ),
         "metrics": _metrics(),
         "engines": _engines(),
+        "clients": _clients(),
     }
 
 
@@ -172,6 +173,23 @@ def _engines() -> str:
                 *("yes" if each in has else "no" for has in ENGINES.values()),
             )
             for each, meaning in MEANINGS.items()
+        ],
+    )
+
+
+def _clients() -> str:
+    from tests.clients.mqtt_makers import MAKERS  # noqa: PLC0415 - imports every client
+    from tests.clients.mqtt_wire import NAMES, TRANSPORTS  # noqa: PLC0415
+
+    return _table(
+        ("client", "MQTT", "over"),
+        [
+            (
+                maker.title,
+                ", ".join(NAMES[version] for version in maker.versions),
+                ", ".join(said for each, said in TRANSPORTS.items() if each in maker.transports),
+            )
+            for maker in MAKERS
         ],
     )
 

@@ -38,6 +38,7 @@ class AiomqttClient:
     """The asyncio client most people have."""
 
     name: ClassVar[str] = "aiomqtt"
+    title: ClassVar[str] = "aiomqtt (Python)"
     versions: ClassVar[tuple[int, ...]] = (V31, V311, V5)
     transports: ClassVar[frozenset[str]] = frozenset({"tcp", "tls", "ws", "wss", "unix"})
     can: ClassVar[frozenset[str]] = frozenset(

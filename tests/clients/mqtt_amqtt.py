@@ -27,6 +27,7 @@ class AmqttClient:
     """The client that comes with the other engine."""
 
     name: ClassVar[str] = "amqtt"
+    title: ClassVar[str] = "amqtt's client (Python)"
     versions: ClassVar[tuple[int, ...]] = (V311,)
     transports: ClassVar[frozenset[str]] = frozenset(SCHEMES)
     can: ClassVar[frozenset[str]] = frozenset({"stays away"})

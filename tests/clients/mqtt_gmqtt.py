@@ -29,6 +29,7 @@ class GmqttClient:
     """A client that shares no code with the others."""
 
     name: ClassVar[str] = "gmqtt"
+    title: ClassVar[str] = "gmqtt (Python)"
     versions: ClassVar[tuple[int, ...]] = (V311, V5)
     transports: ClassVar[frozenset[str]] = frozenset({"tcp", "tls"})
     can: ClassVar[frozenset[str]] = frozenset(

@@ -30,6 +30,7 @@ class JsClient:
     """The client of browsers and of Node-RED, Zigbee2MQTT and their kind."""
 
     name: ClassVar[str] = "mqtt.js"
+    title: ClassVar[str] = "MQTT.js (Node.js)"
     versions: ClassVar[tuple[int, ...]] = (V31, V311, V5)
     transports: ClassVar[frozenset[str]] = frozenset(SCHEMES)
     can: ClassVar[frozenset[str]] = frozenset(

@@ -33,6 +33,7 @@ class MosquittoClient:
     """The command-line tools; a connection exists while a filter is subscribed to."""
 
     name: ClassVar[str] = "mosquitto"
+    title: ClassVar[str] = "mosquitto_pub, mosquitto_sub, mosquitto_rr (C)"
     versions: ClassVar[tuple[int, ...]] = tuple(NAMES)
     transports: ClassVar[frozenset[str]] = frozenset({"tcp", "tls", "unix"})
     can: ClassVar[frozenset[str]] = frozenset({"properties", "expiry"})

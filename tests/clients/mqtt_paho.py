@@ -35,6 +35,7 @@ class PahoClient:
     """The Python client most people have."""
 
     name: ClassVar[str] = "paho"
+    title: ClassVar[str] = "paho-mqtt (Python)"
     versions: ClassVar[tuple[int, ...]] = (V31, V311, V5)
     transports: ClassVar[frozenset[str]] = frozenset({"tcp", "tls", "ws", "wss", "unix"})
     can: ClassVar[frozenset[str]] = frozenset(

@@ -11,6 +11,13 @@ SECONDS = 20.0
 
 V31, V311, V5 = 3, 4, 5
 NAMES = {V31: "3.1", V311: "3.1.1", V5: "5.0"}
+TRANSPORTS = {
+    "tcp": "TCP",
+    "tls": "TLS",
+    "ws": "WebSocket",
+    "wss": "WebSocket with TLS",
+    "unix": "Unix socket",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +27,7 @@ class Target:
     port: int = 0
     user: str = "tester"
     password: str = "secret"
-    transport: str = "tcp"  # tcp, tls, ws, wss, unix
+    transport: str = "tcp"  # one of TRANSPORTS
     ca: Path | None = None  # the certificate that TLS is checked against
     socket: Path | None = None
     path: str = "/mqtt"  # of WebSockets
@@ -90,6 +97,8 @@ class Client(Protocol):
     """An MQTT client of some maker; one object is one connection."""
 
     name: ClassVar[str]
+    title: ClassVar[str]
+    """How the README calls it."""
     versions: ClassVar[tuple[int, ...]]
     transports: ClassVar[frozenset[str]]
     can: ClassVar[frozenset[str]]
