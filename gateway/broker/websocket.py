@@ -84,7 +84,7 @@ class WebSocket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the request."""
-        from wsproto import ConnectionType, WSConnection  # noqa: PLC0415 - 4 MB that few nodes need
+        from wsproto import ConnectionType, WSConnection  # noqa: PLC0415 - with h11, 2 MB that few nodes need
 
         self._socket = cast("asyncio.Transport", transport)  # uvloop's are no subclasses
         self._request = WSConnection(ConnectionType.SERVER)
