@@ -70,30 +70,27 @@ async def test_a_mosquitto_bridge_is_told_to_try_without_its_mark(scene: Scene):
 @pytest.mark.parametrize("policy", list(DropPolicy))
 def test_packet_ids_that_wait_are_never_given_again(policy: DropPolicy):
     """Ids are given when a message is queued; 65,535 dropped messages later they begin anew."""
-    bench = PipeBroker(Limits(queued=3, drop=policy))
-    reader, writer = bench.pipe(5), bench.pipe(4)
-    bench.send(reader, raw.connect("r", version=5, props={raw.Prop.RECEIVE_MAXIMUM: 2}))
-    bench.send(reader, raw.subscribe(1, "a", qos=1, version=5))
-    bench.send(writer, raw.connect("w"))
-    for index in range(
-        512
-    ):  # 65,536 messages: the next id is one that waits, if the first are kept
-        burst = (raw.publish("a", b"%d.%d" % (index, step), 1, 7) for step in range(128))
-        bench.send(writer, b"".join(burst))
-        writer.raw()
-    open_ids: set[int] = set()
-    payloads: list[bytes] = []
-    for index in range(10):
-        for packet in [packet for packet in reader.packets() if packet.kind == PUBLISH]:
-            assert packet.number not in open_ids
-            open_ids.add(packet.number)
-            payloads.append(packet.payload)
-        number = max(open_ids - {4})  # 4 is acknowledged last
-        open_ids.discard(number)
-        bench.send(reader, raw.ack(PUBACK, number))
-        if index == 0:
-            bench.send(writer, raw.publish("a", b"later", 1, 7))
-        if len(payloads) == 2 + 3 + 1:
-            break
-    assert len(set(payloads)) == 2 + 3 + 1
-    bench.close()
+    with PipeBroker(Limits(queued=3, drop=policy)) as bench:
+        reader, writer = bench.pipe(5), bench.pipe(4)
+        bench.send(reader, raw.connect("r", version=5, props={raw.Prop.RECEIVE_MAXIMUM: 2}))
+        bench.send(reader, raw.subscribe(1, "a", qos=1, version=5))
+        bench.send(writer, raw.connect("w"))
+        for index in range(512):  # 65,536 messages: the next id is one that waits, if it is kept
+            burst = (raw.publish("a", b"%d.%d" % (index, step), 1, 7) for step in range(128))
+            bench.send(writer, b"".join(burst))
+            writer.raw()
+        open_ids: set[int] = set()
+        payloads: list[bytes] = []
+        for index in range(10):
+            for packet in [packet for packet in reader.packets() if packet.kind == PUBLISH]:
+                assert packet.number not in open_ids
+                open_ids.add(packet.number)
+                payloads.append(packet.payload)
+            number = max(open_ids - {4})  # 4 is acknowledged last
+            open_ids.discard(number)
+            bench.send(reader, raw.ack(PUBACK, number))
+            if index == 0:
+                bench.send(writer, raw.publish("a", b"later", 1, 7))
+            if len(payloads) == 2 + 3 + 1:
+                break
+        assert len(set(payloads)) == 2 + 3 + 1

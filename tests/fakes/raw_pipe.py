@@ -6,7 +6,7 @@ a callback, `errors`.
 
 import asyncio
 from collections import deque
-from typing import Any
+from typing import Any, Self
 
 from gateway.broker.entrance import Entrance
 from gateway.broker.limits import Limits
@@ -176,7 +176,15 @@ class PipeBroker:
         self.clock_s += seconds
         self.within(lambda: self.broker.sweep(self.clock_s))
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """End it."""
-        self.within(self.broker.close)
-        self.loop.close()
+        try:
+            self.within(self.broker.close)
+        finally:
+            self.loop.close()

@@ -432,5 +432,4 @@ class Mixed(Machine):
 TestVersion311 = Version311.TestCase
 TestVersion5 = Version5.TestCase
 TestMixed = Mixed.TestCase
-for case in (TestVersion311, TestVersion5, TestMixed):
-    case.settings = COMMON
+TestVersion311.settings = TestVersion5.settings = TestMixed.settings = COMMON
