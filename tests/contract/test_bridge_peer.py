@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.broker.limits import Limits
+from gateway.broker.peers import bridge as module
 from gateway.broker.peers.bridge import PeerBridge
 from gateway.broker.peers.rules import Rules
 from gateway.broker.peers.spec import BridgeSpec
@@ -571,3 +572,27 @@ async def test_a_session_that_another_client_takes_is_told() -> None:
         await eventually(lambda: len(told.errors) == 2)
         assert [error and error.code for error in told.errors] == ["GW-1149", None]
         assert bridge.is_connected
+
+
+async def test_what_waits_outlives_the_life_of_a_session_while_the_other_broker_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "REFRESH_S", 0.0)
+    day = 86_400.0
+    async with (
+        running() as (broker, port),
+        peer(code=reasons.SERVER_BUSY) as far,
+        bridged(broker, far.port, [out("a/#")], version="5", waits=False) as (bridge, _),
+    ):
+        with paho_client("admin", "sender") as client:
+            await client.start(port)
+            await eventually(bridge._session)
+            burst(client, 5)
+            await eventually(lambda: len(client.published) == 5)
+        start = broker.now()
+        for days in (3, 6, 9):
+            broker.now = lambda: start + days * day  # noqa: B023
+            broker.sweep(broker.now())
+            tries = len(far.connects)
+            await eventually(lambda: len(far.connects) > tries, seconds=20)  # noqa: B023
+            assert bridge.queued == 5

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 MOST_RETRY_S = 60.0
 STABLE_S = 30.0  # a line that held this long was good: earlier failures are forgotten
+REFRESH_S = 600.0  # well below the life of a session without its client
 TAKEN_OVER = "Session taken over"  # paho's words for reason 0x8E
 STATE_TOPIC = "$SYS/broker/connection/{}/state"  # where mosquitto has it
 
@@ -53,6 +54,7 @@ class PeerBridge:
         self._is_first = True
         self._crossing: Crossing | None = None
         self._since = 0.0
+        self._prepared = -REFRESH_S  # when our session was last made sure of
         self._state = "connecting"
         self._error: GatewayError | None = None
         self._lost = ""
@@ -114,10 +116,11 @@ class PeerBridge:
     async def run(self) -> None:
         """Bridge until cancelled."""
         self._tell_here(is_up=False)
-        await self._prepare()
         tries = delays(self.spec.first_retry_s, MOST_RETRY_S)
         while True:
             self._since = 0.0
+            if self._session() is None or time.monotonic() - self._prepared >= REFRESH_S:
+                await self._prepare()
             try:
                 await self._once()
             except GatewayError as error:
@@ -129,13 +132,17 @@ class PeerBridge:
     # ---- one connection ----
 
     async def _prepare(self) -> None:
-        """Make sure that our session exists and subscribes, so that messages wait before the first connection."""
+        """Make sure that our session exists and subscribes, so that messages wait for the first connection.
+
+        Done again while the other broker is away: a session that nobody came back to would end after a week.
+        """
         nothing = LocalEvents(lambda _: None, lambda _: None, lambda: None)
         leg = self._near(1, nothing)
         try:
             await leg.connect()
             self.bound_queue()
             self._fresh |= leg.subscribe(self.spec.rules.wanted_here, replay=frozenset())
+            self._prepared = time.monotonic()
         finally:
             leg.close()
 
