@@ -1,12 +1,10 @@
-"""What MQTT 5.0 asks of a server without a number, mostly where two of its features meet."""
+"""What MQTT 5.0 asks of a server without a number: sessions, wills, aliases, limits and acknowledgements where they meet."""
 
 import pytest
 
 from tests.conformance.v5.steps import closes, is_resumed, kept, listener, payloads, size_of, told
 from tests.fakes import raw_packets as raw
 from tests.fakes.raw_packets import (
-    AS_PUBLISHED,
-    NO_LOCAL,
     PUBACK,
     PUBCOMP,
     PUBLISH,
@@ -102,39 +100,6 @@ async def test_an_acknowledgement_that_nobody_waits_for_is_harmless(scene5: Scen
     await client.nothing()
 
 
-async def test_a_shared_subscription_gets_no_retained_messages(scene5: Scene) -> None:
-    client = await scene5.client()
-    await client.publish("t", b"x", 1, retain=True)
-    await client.subscribe("$share/g/t")
-    await client.nothing()
-
-
-async def test_a_shared_subscription_has_its_identifier(scene5: Scene) -> None:
-    client = await scene5.client()
-    await client.subscribe("$share/g/t", props={Prop.SUBSCRIPTION_ID: 9})
-    await client.publish("t", b"x")
-    await client.message(properties={Prop.SUBSCRIPTION_ID: [9]})
-
-
-async def test_a_shared_filter_with_a_wildcard_matches_no_dollar_topic(scene5: Scene) -> None:
-    client = await listener(scene5, "$share/g/#")
-    scene5.pass_s(120)
-    assert not payloads(await client.gathered())
-
-
-async def test_properties_go_to_clients_of_5_only(scene5: Scene) -> None:
-    old = await scene5.client("old", version=4)
-    await old.subscribe("t", qos=1)
-    new = await listener(scene5, "t", qos=1)
-    props = {Prop.CONTENT_TYPE: "c", Prop.USER: [("a", "b")]}
-    await new.publish("t", b"new", 1, props=props)
-    assert (await new.message(payload=b"new")).properties == props
-    await old.message(payload=b"new", qos=1)
-    await old.publish("t", b"old", 1)
-    await old.message(payload=b"old")
-    assert (await new.message(payload=b"old")).properties == {}
-
-
 async def test_a_resumed_session_keeps_to_the_new_receive_maximum(scene5: Scene) -> None:
     client = await kept(scene5)
     await client.subscribe("t", qos=2)
@@ -211,34 +176,6 @@ async def test_an_alias_is_not_lost_with_a_packet_that_was_too_large(scene5: Sce
     await client.nothing()
 
 
-async def test_identifiers_and_options_last_as_long_as_the_session(scene5: Scene) -> None:
-    client = await kept(scene5)
-    await client.subscribe(("t", 1 | AS_PUBLISHED), props={Prop.SUBSCRIPTION_ID: 7})
-    await client.subscribe(("own", 1 | NO_LOCAL))
-    await client.disconnect()
-    other = await scene5.client("other")
-    await other.publish("t", b"away", 1, retain=True)
-    client = await kept(scene5)
-    await client.message(payload=b"away", retain=True, properties={Prop.SUBSCRIPTION_ID: [7]})
-    await other.publish("t", b"back", 1, retain=True)
-    await client.message(payload=b"back", retain=True, properties={Prop.SUBSCRIPTION_ID: [7]})
-    await client.publish("own", b"x", 1)
-    await client.nothing()
-
-
-async def test_no_local_of_one_filter_does_not_silence_another(scene5: Scene) -> None:
-    client = await listener(scene5, ("t", NO_LOCAL), ("t/#", 0))
-    await client.publish("t", b"x")
-    await client.message(payload=b"x")
-    await client.nothing()
-
-
-async def test_an_empty_retained_message_keeps_retain_where_asked(scene5: Scene) -> None:
-    client = await listener(scene5, ("t", AS_PUBLISHED))
-    await client.publish("t", b"", 1, retain=True)
-    await client.message(payload=b"", retain=True)
-
-
 async def test_a_keep_alive_beyond_the_limit_is_answered_with_the_limit(scene5: Scene) -> None:
     client = await scene5.client(keep_alive=0xFFFF)
     server_s = told(client).get(Prop.SERVER_KEEP_ALIVE, 0xFFFF)
@@ -281,72 +218,26 @@ async def test_packets_of_the_announced_size_pass_and_larger_ones_do_not(scene5:
     assert size_of(found) == most
 
 
-async def test_a_retained_message_comes_with_no_more_than_the_granted_qos(scene5: Scene) -> None:
-    client = await scene5.client()
-    await client.publish("t", b"x", 2, retain=True)
-    for granted in range(3):
-        await client.subscribe(("t", granted | AS_PUBLISHED))
-        await client.message(qos=granted, retain=True)
-
-
-async def test_every_retained_message_reaches_a_new_subscriber_with_a_small_window(
-    scene5: Scene,
-) -> None:
-    writer = await scene5.client("writer")
-    topics = {f"r/{index}" for index in range(600)}
-    for index, topic in enumerate(sorted(topics)):
-        writer.send(raw.publish(topic, b"x" * 500, index % 2, 1, retain=True, version=5))
-    await writer.settled()
-    client = await listener(scene5, "r/#", qos=1, props={Prop.RECEIVE_MAXIMUM: 2})
-    found = {(await client.message(retain=True)).topic for _ in topics}
-    assert found == topics
-    await client.nothing()
-
-
-@pytest.mark.parametrize("pattern", ["t", "+", "$share/g/t"])
-async def test_no_matching_subscribers_is_said_only_when_it_is_true(
-    scene5: Scene, pattern: str
-) -> None:
-    client = await scene5.client()
-    watcher = await scene5.client("watcher")
-    for is_there in (False, True, False):
-        if is_there:
-            await watcher.subscribe(pattern)
-        for qos in (1, 2):
-            answer = await client.publish("t", b"x", qos)
-            assert answer is not None
-            assert answer.code in ({0x00} if is_there else {0x10} if qos == 1 else {0x00, 0x10})
-        if is_there:
-            await watcher.unsubscribe(pattern)
-
-
-async def test_what_a_gone_member_never_finished_goes_to_another(scene5: Scene) -> None:
-    gone = await scene5.client("gone")
-    await gone.subscribe("$share/g/t", qos=1)
-    writer = await scene5.client("writer")
-    sent = [b"%d" % index for index in range(3)]
-    for payload in sent:
-        await writer.publish("t", payload, 1)
-    assert [(await gone.expect(PUBLISH)).payload for _ in sent] == sent
-    other = await listener(scene5, "$share/g/t", client_id="other", qos=1)
-    await scene5.cut(gone)
-    assert await other.messages(3) == sent
-    await writer.publish("t", b"next", 1)
-    await other.message(payload=b"next")
-
-
-async def test_a_shared_group_that_was_left_by_all_can_be_joined_again(scene5: Scene) -> None:
+async def test_pubrec_said_twice_is_answered_twice(scene5: Scene) -> None:
+    client = await listener(scene5, "t", qos=2)
+    await client.publish("t", b"x", 2)
+    found = await client.expect(PUBLISH)
     for _ in range(2):
-        client = await listener(scene5, "$share/g/t", qos=1)
-        await client.publish("t", b"x", 1)
-        await client.message(payload=b"x")
-        await client.disconnect()
-
-
-async def test_overlapping_retained_messages_come_with_each_filter(scene5: Scene) -> None:
-    client = await scene5.client()
-    await client.publish("t/x", b"x", 1, retain=True)
-    for pattern, identifier in (("t/#", 1), ("t/+", 2)):
-        await client.subscribe(pattern, props={Prop.SUBSCRIPTION_ID: identifier})
-        await client.message(retain=True, properties={Prop.SUBSCRIPTION_ID: [identifier]})
+        client.send(raw.ack(PUBREC, found.number))
+        await client.expect(PUBREL, number=found.number, code=0)
+    client.send(raw.ack(PUBREC, found.number + 1))
+    await client.expect(PUBREL, number=found.number + 1, code=0x92)
+    client.send(raw.ack(PUBCOMP, found.number))
     await client.nothing()
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+async def test_packets_may_come_byte_by_byte(scene5: Scene, qos: int) -> None:
+    client = await listener(scene5, "t", qos=2)
+    props = {Prop.USER: [("a", "b")], Prop.CONTENT_TYPE: "c"}
+    packet = raw.publish("t", b"x" * 150, qos, 9, version=5, props=props)
+    await client.send_slowly(packet + raw.PING, tuple(range(1, 20)))
+    found = [await client.read() for _ in range(2 + bool(qos))]
+    kinds = {packet.kind for packet in found if packet is not None}
+    assert kinds == {PUBLISH, raw.PINGRESP} | ({PUBACK} if qos == 1 else {PUBREC} if qos else set())
+    assert payloads([packet for packet in found if packet is not None]) == [b"x" * 150]
