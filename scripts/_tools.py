@@ -9,6 +9,7 @@ TOOLS = {
     "dbus-daemon": "dbus-daemon",
     "mmdebstrap": "mmdebstrap",
     "curl": "curl",
+    "gcc": "build-essential",
     "haproxy": "haproxy",
     "mosquitto": "mosquitto",
     "mosquitto_pub": "mosquitto-clients",
