@@ -75,6 +75,12 @@ class EntranceAuthenticator:
             else:
                 self._other(credentials, told)
 
+    def find(self, name: str) -> Principal | None:
+        """Return who a name is that no user bears: an operator, or a listener's nameless clients."""
+        own = [principal for principal in self._uids.values() if isinstance(principal, Principal)]
+        own += [e.anonymous for e in self.entrances.values() if e.anonymous is not None]
+        return next((principal for principal in own if principal.name == name), None)
+
     def _by_uid(self, credentials: Credentials) -> Principal | None:
         found = None if credentials.uid is None else self._uids.get(credentials.uid)
         principal = self._directory.user(found) if isinstance(found, str) else found

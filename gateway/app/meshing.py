@@ -91,11 +91,6 @@ class Meshing:
             version=__version__,
             journal=parts.stores.journal,
         )
-        self.presets: dict[str, Principal] = {
-            entrance.anonymous.name: entrance.anonymous
-            for entrance in self.entrances.entrances.values()
-            if entrance.anonymous is not None
-        }  # who comes in without a login, by name
         self.face: MqttFace | None = None
         self.accounts = Accounts(
             SqliteUsers(parts.stores.state),
@@ -127,7 +122,7 @@ class Meshing:
 
         def principal(key: SessionKey) -> Principal | None:
             if key.kind is PrincipalKind.USER:
-                found = self.users.find(key.identity) or self.presets.get(key.identity)
+                found = self.users.find(key.identity) or self.entrances.find(key.identity)
                 return found or bridge_principal(self._parts.loaded, key)
             uuid = normalised(key.identity)
             kind = PrincipalKind.CHILD if self._is_child(uuid) else PrincipalKind.DEVICE

@@ -231,3 +231,16 @@ def test_nobody_is_anonymous_unless_that_is_switched_on():
     assert (found.name, found.roles) == ("anonymous:unix", frozenset({"home"}))
     assert answer(config, listener="tls") is WRONG
     assert answer(config, username="x", uid=54321, listener="unix") is WRONG
+
+
+def test_operators_and_the_nameless_are_found_again_by_name_after_a_restart():
+    text = '[mqtt.tcp]\nanonymous_roles = ["home"]'
+    settings = parse(text, Path("gateway.toml")).settings
+    directory = Directory(USERS.get, Records(), lambda _: False)
+    judge = EntranceAuthenticator(Passwords(), directory, settings.mqtt)
+    for name, role in (("unix:0", "admin"), ("anonymous:tcp", "home")):
+        found = judge.find(name)
+        assert found is not None
+        assert (found.name, found.roles) == (name, {role})
+    assert judge.find("anonymous:tls") is None
+    assert judge.find("anna") is None
