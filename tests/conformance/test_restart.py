@@ -200,6 +200,22 @@ async def test_the_will_of_a_client_that_was_connected_when_the_power_went_is_pu
     await reader.nothing()
 
 
+async def test_a_will_expires_from_its_publication_on_not_from_connect(tmp_path: Path):
+    """The expiry of a will counts from when it is published (MQTT 5.0, 3.1.3.2.4), after a crash, too."""
+    async with durable_scene(tmp_path, version=5) as scene:
+        will = RawWill("will", b"x", 1, properties={Prop.MESSAGE_EXPIRY: 5})
+        await scene.client("gone", will=will)
+        reader = await kept(scene, "reader")
+        await reader.subscribe("will", qos=1)  # its commit holds the will
+        scene.pass_s(1)
+        scene.pass_s(60)
+        await scene.restart(is_crash=True)
+        reader = await kept(scene, "reader", is_there=True)
+        scene.pass_s(40)
+        found = await reader.message(topic="will", payload=b"x")
+        assert 3 < found.properties[Prop.MESSAGE_EXPIRY] <= 5
+
+
 async def test_a_session_expires_while_the_broker_is_down(tmp_path: Path):
     async with durable_scene(tmp_path, version=5) as scene:
         for client_id, seconds in (("short", 5), ("long", 3600)):

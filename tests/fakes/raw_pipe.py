@@ -11,8 +11,8 @@ from typing import Any, Self
 from gateway.broker.entrance import Entrance
 from gateway.broker.limits import Limits
 from gateway.broker.server import Broker
-from gateway.mqtt.journal import Journal
-from tests.fakes.mqtt_broker import authenticate
+from tests.fakes.mqtt_broker import PRINCIPALS, authenticate
+from tests.fakes.raw_journal import MemoryJournal
 from tests.fakes.raw_reading import Packet, read
 
 ENTRANCE = Entrance("pipe")
@@ -140,13 +140,28 @@ def parsed(data: bytes, version: int) -> list[Packet]:
 class PipeBroker:
     """A broker on a loop of its own that runs only when it is told to."""
 
-    def __init__(self, limits: Limits | None = None, journal: Journal | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, is_durable: bool = False) -> None:
+        """`is_durable`: with a journal (in memory), so that it can `crash`."""
         self.loop = asyncio.new_event_loop()
         self.errors: list[dict[str, Any]] = []
         self.loop.set_exception_handler(lambda _loop, context: self.errors.append(context))
         self.clock_s = 1000.0
-        self.broker = Broker(authenticate, limits=limits, version="test", journal=journal)
-        self.broker.now = lambda: self.clock_s
+        self.limits = limits
+        self.journal = MemoryJournal(self.loop) if is_durable else None
+        self.broker = self._made()
+
+    def _made(self) -> Broker:
+        broker = Broker(authenticate, limits=self.limits, version="test", journal=self.journal)
+        broker.now = lambda: self.clock_s
+        return broker
+
+    def crash(self) -> None:
+        """Lose the process, and start another on what is durable; every connection is gone."""
+        assert self.journal is not None
+        self.broker = self._made()
+        found = self.journal.found()
+        self.within(lambda: self.broker.restore(found, lambda key: PRINCIPALS.get(key.identity)))
+        self.pass_s(0)
 
     def pipe(self, version: int = 4) -> Pipe:
         """Open a connection."""

@@ -61,6 +61,7 @@ class Due:
     batch: int  # what is in one batch comes in any order
     is_optional: bool = False
     shared: str = ""
+    is_found: bool = False  # after a crash: nobody knows whether it had been sent
 
     def fits(self, packet: Packet, topic: str, now: float, version: int) -> bool:
         """Return whether a packet is this delivery."""
@@ -96,7 +97,7 @@ class State:
     subscriptions: dict[str, Wanted] = field(default_factory=dict)
     due: list[Due] = field(default_factory=list)  # QoS 1 and 2
     due0: list[Due] = field(default_factory=list)
-    again: list[tuple[int, Due]] = field(default_factory=list)  # to be sent once more
+    again: list[tuple[int | None, Due]] = field(default_factory=list)  # to be sent once more
     inflight: dict[int, Due] = field(default_factory=dict)
     released: dict[int, Due] = field(default_factory=dict)  # PUBREC was sent
     owed: set[int] = field(default_factory=set)  # PUBRELs that must come
@@ -107,6 +108,8 @@ class State:
     will: Said | None = None
     will_delay_s: float = 0
     will_at: float | None = None
+    is_kept: bool = False  # the journal knows it
+    is_will_found: bool = False  # in the journal, after a crash
 
     @property
     def is_on(self) -> bool:
@@ -132,6 +135,7 @@ class ModelBroker:
         self.retained: dict[str, tuple[Said, int]] = {}
         self.floating: list[Shared] = []
         self.urgent: list[Shared] = []  # of these, somebody must have it when the act is over
+        self.lost: dict[int, tuple[Said, float]] = {}  # wills without a session, after a crash
         self._batch = 0
 
     # ---- acts ----
@@ -148,7 +152,9 @@ class ModelBroker:
         if state is None:
             state = self.states[who] = State(version)
         state.window, state.expiry_s, state.until = min(window, WINDOW), expiry_s, None
-        state.will = state.will_at = None
+        state.is_kept |= expiry_s > 0
+        state.will, state.will_at, state.is_will_found = None, None, False
+        self.lost.pop(who, None)
         state.owed = set(state.released)
         return is_present
 
@@ -186,11 +192,37 @@ class ModelBroker:
         if state.will is not None:
             self.publish(state.will, None)
 
+    def crash(self, grace_s: float) -> None:
+        """Lose all connections and what no journal holds; wills come after a time of grace."""
+        for who, state in list(self.states.items()):
+            state.until = (
+                self.now + state.expiry_s
+            )  # what had run off of it is not noted by the second
+            state.again = [
+                *state.inflight.items(),
+                *state.again,
+                *((None, due) for due in state.due),
+            ]
+            state.inflight, state.due, state.due0 = {}, [], []
+            for _, due in state.again:
+                due.is_found = True
+                due.is_optional |= due.said.expires_at <= self.now
+            if state.will is not None:
+                state.will_at = self.now + max(grace_s, state.will_delay_s)
+                state.is_will_found = True
+            if not state.is_kept:
+                if state.will is not None and state.will_at is not None:
+                    self.lost[who] = (state.will, state.will_at)
+                del self.states[who]
+        self.pass_s(0)
+
     def pass_s(self, seconds: float) -> None:
         """Let time pass."""
         self.now += seconds
         for state in self.states.values():
             state.due = [due for due in state.due if due.said.expires_at > self.now]
+            for _, due in state.again:
+                due.is_optional |= due.is_found and due.said.expires_at <= self.now
         self.floating = [one for one in self.floating if one.said.expires_at > self.now]
         batch = self._batch + 1
         for who, state in list(self.states.items()):
@@ -199,7 +231,11 @@ class ModelBroker:
         for who, state in self.states.items():
             if state.will_at is not None and state.will_at <= self.now and state.will is not None:
                 will, state.will, state.will_at = state.will, None, None
-                self.publish(will, who)
+                self.publish(will, None if state.is_will_found else who)
+        for who, (will, at) in list(self.lost.items()):
+            if at <= self.now:
+                del self.lost[who]
+                self.publish(will, None)
         for state in self.states.values():  # wills of one moment come in any order
             for due in (*state.due, *state.due0):
                 due.batch = min(due.batch, batch)
@@ -293,7 +329,7 @@ class ModelBroker:
         """Check a PUBLISH against what is due."""
         state = self.states[who]
         if packet.dup:
-            self._delivered_again(state, packet, topic)
+            self._delivered_again(who, packet, topic)
             return
         due = self._find(state, packet, topic) or self._find_shared(who, packet, topic)
         assert due is not None, f"client {who} was sent {packet}, which is not due: {state}"
@@ -308,14 +344,26 @@ class ModelBroker:
     def _check_window(state: State) -> None:
         assert state.unfinished <= state.window, f"more in flight than {state.window}: {state}"
 
-    def _delivered_again(self, state: State, packet: Packet, topic: str) -> None:
-        while state.again and state.again[0][0] != packet.number and state.again[0][1].is_optional:
+    def _delivered_again(self, who: int, packet: Packet, topic: str) -> None:
+        state = self.states[who]
+        for number, due in list(state.again):
+            if number in {None, packet.number} and due.fits(packet, topic, self.now, state.version):
+                state.again.remove((number, due))
+                break
+            if not due.is_optional:
+                break
             state.again.pop(0)
-        assert state.again, f"{packet} was not in flight"
-        number, due = state.again.pop(0)
-        assert number == packet.number, f"{packet} came before {number}: {due}"
-        assert due.fits(packet, topic, self.now, state.version), f"{packet} is not {due}"
-        state.inflight[number] = due
+        else:
+            number, due = 0, None
+        if number not in {None, packet.number}:
+            found = self._find_shared(who, packet, topic)  # it was queued when the broker crashed
+            assert found is not None, f"{packet} came instead of {state.again}"
+            due = found
+        assert due is not None
+        taken = {*state.inflight, *state.released}
+        assert packet.number not in taken, f"the id of {packet} is in use"
+        state.inflight[packet.number] = due
+        due.is_found = False
         self._check_window(state)
 
     def _find(self, state: State, packet: Packet, topic: str) -> Due | None:

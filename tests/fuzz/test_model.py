@@ -7,6 +7,7 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from gateway.broker.limits import WILL_GRACE_S
 from tests.fakes import raw_packets as raw
 from tests.fakes.raw_packets import (
     CONNACK,
@@ -57,10 +58,11 @@ class Machine(RuleBasedStateMachine):
     """The rules; a subclass says which versions are spoken."""
 
     versions = (4, 4)
+    is_durable = False
 
     def __init__(self) -> None:
         super().__init__()
-        self.bench = PipeBroker()
+        self.bench = PipeBroker(is_durable=self.is_durable)
         self.model = ModelBroker()
         self.model.now = self.bench.clock_s
         self.clients = [Client(version) for version in self.versions]
@@ -401,6 +403,22 @@ class Machine(RuleBasedStateMachine):
         self.look()
 
 
+class Durable(Machine):
+    """With a journal: now and then the process dies, and another goes on."""
+
+    versions = (5, 5)
+    is_durable = True
+
+    @rule()
+    def crash(self) -> None:
+        """Die, and come back."""
+        self.model.crash(WILL_GRACE_S)
+        self.bench.crash()
+        for client in self.clients:
+            client.pipe = None
+        self.look()
+
+
 COMMON = settings(
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")),
     stateful_step_count=50,
@@ -429,7 +447,16 @@ class Mixed(Machine):
     versions = (4, 5)
 
 
+class DurableMixed(Durable):
+    """The same over crashes."""
+
+    versions = (4, 5)
+
+
 TestVersion311 = Version311.TestCase
 TestVersion5 = Version5.TestCase
 TestMixed = Mixed.TestCase
+TestDurable = Durable.TestCase
+TestDurableMixed = DurableMixed.TestCase
 TestVersion311.settings = TestVersion5.settings = TestMixed.settings = COMMON
+TestDurable.settings = TestDurableMixed.settings = COMMON
