@@ -15,6 +15,7 @@ from gateway.config.load import Loaded
 from gateway.config.problems import Parked
 from gateway.runtime.lag import LagMeter
 from gateway.runtime.logs import Logs, open_logs
+from gateway.runtime.loop import loop_factory
 from gateway.runtime.signals import stop_on_signals
 from gateway.runtime.supervisor import ParkedService, Supervisor, cause
 from gateway.runtime.systemd import Notifier, Watchdog
@@ -38,7 +39,9 @@ def main(loaded: Loaded, options: Options) -> int:
     level = "warning" if options.is_demo and settings.level == "info" else settings.level
     logs = open_logs(level=level, levels=settings.levels, style=settings.format)
     try:
-        return asyncio.run(_run(loaded, options, logs))
+        make = loop_factory(loaded.settings.node.event_loop)
+        with asyncio.Runner(loop_factory=make) as runner:
+            return runner.run(_run(loaded, options, logs))
     finally:
         logs.close()
 

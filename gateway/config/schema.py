@@ -31,6 +31,9 @@ class NodeSettings(Table):
         is_vital=True,
         min_length=1,
     )
+    event_loop: Literal["auto", "asyncio", "uvloop"] = key(
+        "auto", "What runs the node: uvloop where it is installed (extra `fast`), or Python's own."
+    )
 
 
 class MqttLimits(Table):
