@@ -336,7 +336,7 @@ async def test_a_slow_broker_costs_a_bounded_amount_and_no_qos_1_message() -> No
             assert session is not None
             await eventually(lambda: session.dropped > 0)
             assert bridge._crossing is not None
-            assert bridge._crossing.far._unsent_bytes < 2 << 20
+            assert bridge._crossing.far._unsent_bytes < 1 << 20
             far.answers = True
             far._writer.transport.resume_reading()  # type: ignore[attr-defined]
             await eventually(lambda: len([p for p in far.published if p.qos]) == 10, seconds=20)

@@ -96,8 +96,8 @@ class PeerBridge:
     def dropped(self) -> dict[str, int]:
         """Return how many messages did not cross, by reason, those that our own broker could not keep included."""
         session = self._session()
-        away = {"away": session.dropped} if session is not None and session.dropped else {}
-        return {**self.counts.dropped, **away}
+        lost = self.counts.dropped["away"] + (session.dropped if session is not None else 0)
+        return {**self.counts.dropped, "away": lost} if lost else dict(self.counts.dropped)
 
     def bound_queue(self) -> None:
         """Let our session, found again after a restart, hold as much as the configuration says."""

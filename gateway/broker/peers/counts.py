@@ -8,8 +8,8 @@ log = logging.getLogger(__name__)
 
 LOG_EVERY_S = 60.0
 
-QUIET = frozenset({"loop", "kept"})
-"""Reasons that are the bridge's work, not a fault."""
+QUIET = frozenset({"loop", "kept", "away"})
+"""Reasons that are the bridge's work, or that our own broker tells of already (GW-1108)."""
 
 MEANINGS = {
     "loop": "it came from here, or returned",

@@ -87,6 +87,8 @@ class Crossing:
     def _translated(self, packet: PublishPacket) -> PublishPacket | str:
         """Return the message as the other broker gets it, or why it does not."""
         guide, peer = self._guide, self.peer
+        if self.far.is_slow and not packet.qos:  # came before our own broker heard of it
+            return "away"
         mapped = guide.rules.outward(packet.topic)
         if mapped is None:
             return "rule"

@@ -116,6 +116,11 @@ class RemoteLeg:
             self._events.slow(True)
         return info.mid
 
+    @property
+    def is_slow(self) -> bool:
+        """Return whether the other broker does not take what was sent."""
+        return self._is_slow
+
     def ack(self, number: int) -> None:
         """Acknowledge a message of the other broker."""
         if self._client is not None:
