@@ -53,7 +53,7 @@ class SharedGroup:
             session, mark = members[(self._turn + step) % len(members)]
             if not may(session, mark):
                 continue
-            if not session.is_behind and session.unfinished < session.window:
+            if not session.is_behind and session.unfinished + session.queued < session.window:
                 self._turn = (self._turn + step + 1) % len(members)
                 return session, mark
             if away is None or (away[0].write is None and session.write is not None):

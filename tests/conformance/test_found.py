@@ -94,3 +94,19 @@ def test_packet_ids_that_wait_are_never_given_again(policy: DropPolicy):
             if len(payloads) == 2 + 3 + 1:
                 break
         assert len(set(payloads)) == 2 + 3 + 1
+
+
+def test_who_has_a_full_window_on_its_way_to_the_disk_is_passed_over_by_its_group():
+    with PipeBroker(is_durable=True) as bench:
+        one, two, writer = (bench.pipe(5) for _ in range(3))
+        props = {raw.Prop.SESSION_EXPIRY: 100, raw.Prop.RECEIVE_MAXIMUM: 1}
+        bench.send(one, raw.connect("one", version=5, props=props))
+        bench.send(one, raw.subscribe(1, "a", "$share/g/a", qos=1, version=5))
+        bench.send(two, raw.connect("two", version=5, props=props))
+        bench.send(two, raw.subscribe(1, "$share/g/a", qos=1, version=5))
+        bench.send(writer, raw.connect("writer", version=5))
+        bench.send(writer, raw.publish("a", b"x", 1, version=5))
+        for client in (one, two):
+            assert [packet.payload for packet in client.packets() if packet.kind == PUBLISH] == [
+                b"x"
+            ]
