@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from tests.fault.mqtt_crowd import survives
+from tests.fault.mqtt_crowd import small, survives
 
 KILLS, QUICK_KILLS = 200, 40
 KILLS_A_ROUND = 20  # then everything must have been delivered; a new database begins
@@ -18,7 +18,7 @@ def run(*, quick: bool) -> dict[str, float]:
         with tempfile.TemporaryDirectory(prefix="soak-") as folder:
             crowd = asyncio.run(
                 survives(
-                    Path(folder) / "log.db",
+                    small(Path(folder) / "log.db"),
                     kills=KILLS_A_ROUND,
                     seed=1000 + round_,
                     version=4 + round_ % 2,

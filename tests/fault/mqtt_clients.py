@@ -57,7 +57,7 @@ class Client:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
-                writer.write(self._connect())
+                writer.write(self.hello())
                 first, body = await read(reader)
                 assert (first, body[1]) == (0x20, 0), f"{self.name} was refused: {body!r}"
                 assert body[0] or not self.has_promise, f"{self.name}'s session is gone"
@@ -70,14 +70,12 @@ class Client:
                 self.writer = None
                 writer.transport.abort()
 
-    def _connect(self) -> bytes:
+    def hello(self, *, is_clean: bool = False) -> bytes:
+        """Return a CONNECT without a user name, keep alive of a minute."""
         properties = bytes((len(SESSION_EXPIRY),)) + SESSION_EXPIRY if self.version == 5 else b""
-        flags = b"\x80\x00\x3c"  # a user name, keep alive of a minute, the session goes on
+        flags = bytes((2 if is_clean else 0, 0, 60))
         return packet(
-            0x10,
-            text("MQTT") + bytes((self.version,)) + flags + properties,
-            text(self.name),
-            text(self.name),
+            0x10, text("MQTT"), bytes((self.version,)), flags, properties, text(self.name)
         )
 
     def send(self, first: int, *parts: bytes) -> None:

@@ -6,11 +6,12 @@ The promises are the acknowledgements that clients saw; the clients go on over a
 import asyncio
 import contextlib
 import random
-import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from tests.fakes.waiting import eventually
 from tests.fault.mqtt_clients import Client, Publisher, Subscriber, packet, read, text
@@ -84,30 +85,66 @@ def problems(subscriber: Subscriber, publisher: Publisher, since: int) -> list[s
     return found
 
 
-@contextlib.asynccontextmanager
-async def broker(
-    path: Path, ack_delay_s: float
-) -> AsyncIterator[tuple[int, "asyncio.subprocess.Process"]]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.fault.mqtt_node", str(path), str(ack_delay_s),
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        line = await process.stdout.readline()
-        assert line, "the broker did not start"
-        yield int(line), process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+class Life(Protocol):
+    """One life of a broker."""
+
+    port: int
+
+    async def kill(self) -> None:
+        """End it as a power cut does."""
+
+    async def stop(self) -> int:
+        """End it tidily; return its exit code."""
+
+
+Launch = Callable[[random.Random], AbstractAsyncContextManager[Life]]
+"""Starts the broker again, on the same database; whatever ends the context ends the process."""
+
+
+class Small:
+    """A broker that is nothing but one, so that many lives cost little."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+        self._process = process
+        self.port = port
+
+    async def kill(self) -> None:
+        self._process.kill()
+        await self._process.wait()
+
+    async def stop(self) -> int:
+        self._process.terminate()
+        return await self._process.wait()
+
+
+def small(path: Path) -> Launch:
+    """Return what starts `tests.fault.mqtt_node` on a database."""
+
+    @contextlib.asynccontextmanager
+    async def launch(dice: random.Random) -> AsyncIterator[Life]:
+        delay_s = dice.choice((0.0, 0.005, 0.03))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.fault.mqtt_node", str(path), str(delay_s),
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            assert process.stdout is not None
+            line = await process.stdout.readline()
+            assert line, "the broker did not start"
+            yield Small(process, int(line))
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    return launch
 
 
 async def retained(port: int) -> int:
     """Return the number that the retained topic holds, 0 for none."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write(packet(0x10, text("MQTT"), b"\x04\x82\x00\x3c", text("probe"), text("probe")))
+        writer.write(Client("probe").hello(is_clean=True))
         writer.write(packet(0x82, b"\x00\x01", text("state/keeper"), b"\x00") + b"\xc0\x00")
         found = 0
         while True:
@@ -120,22 +157,22 @@ async def retained(port: int) -> int:
         writer.transport.abort()
 
 
-async def one_life(crowd: Crowd, path: Path, dice: random.Random) -> None:
+async def one_life(crowd: Crowd, launch: Launch, dice: random.Random) -> None:
     """Run a broker, let clients work on it, kill it."""
     crowd.lives += 1
-    async with broker(path, dice.choice((0.0, 0.005, 0.03))) as (port, process):
+    async with launch(dice) as life:
         promised = crowd.keeper.acknowledged
-        assert await retained(port) >= promised, "an acknowledged retained message is gone"
+        assert await retained(life.port) >= promised, "an acknowledged retained message is gone"
         async with asyncio.TaskGroup() as group:
             for client in crowd.present():
-                group.create_task(client.live(port))
+                group.create_task(client.live(life.port))
             if crowd.lives == 1:
                 await eventually(lambda: all(each.has_promise for each in crowd.subscribers))
                 await eventually(lambda: crowd.far.has_promise)
             await asyncio.sleep(dice.uniform(*ALIVE_S))
             if crowd.lives % 5 == 2:
-                await join(crowd, port, group)
-            process.send_signal(signal.SIGKILL)
+                await join(crowd, life.port, group)
+            await life.kill()
 
 
 async def join(crowd: Crowd, port: int, group: asyncio.TaskGroup) -> None:
@@ -148,18 +185,17 @@ async def join(crowd: Crowd, port: int, group: asyncio.TaskGroup) -> None:
 
 
 @contextlib.asynccontextmanager
-async def connected(crowd: Crowd, path: Path) -> AsyncIterator[None]:
+async def connected(crowd: Crowd, launch: Launch, dice: random.Random) -> AsyncIterator[None]:
     """Run a broker with everybody on it; it is stopped tidily."""
     before = {each.name: each.connections for each in crowd.everybody()}
-    async with broker(path, 0.005) as (port, process), asyncio.TaskGroup() as group:
+    async with launch(dice) as life, asyncio.TaskGroup() as group:
         for client in crowd.everybody():
-            group.create_task(client.live(port))
+            group.create_task(client.live(life.port))
         await eventually(
             lambda: all(each.connections > before[each.name] for each in crowd.everybody())
         )
         yield
-        process.send_signal(signal.SIGTERM)
-        assert await process.wait() == 0, "it was to stop tidily"
+        assert await life.stop() == 0, "it was to stop tidily"
 
 
 async def rest(crowd: Crowd) -> None:
@@ -174,11 +210,11 @@ async def rest(crowd: Crowd) -> None:
         await asyncio.sleep(0.05)
 
 
-async def finish(crowd: Crowd, path: Path) -> None:
+async def finish(crowd: Crowd, launch: Launch, dice: random.Random) -> None:
     """Let everything come to rest; stop tidily; nothing comes again."""
     for publisher in (*crowd.publishers, crowd.keeper):
         publisher.is_stopped = True
-    async with connected(crowd, path):
+    async with connected(crowd, launch, dice):
         with contextlib.suppress(AssertionError):  # what is missing says more
             await eventually(
                 lambda: all(p.is_idle for p in crowd.publishers) and not crowd.missing(), seconds=15
@@ -188,18 +224,18 @@ async def finish(crowd: Crowd, path: Path) -> None:
         await eventually(lambda: not any(each.held for each in crowd.receivers()))
         await rest(crowd)
     packets = crowd.packets()
-    async with connected(crowd, path):
+    async with connected(crowd, launch, dice):
         await asyncio.sleep(0.05)
         assert packets == crowd.packets(), "finished messages came again after a tidy stop"
 
 
-async def survives(path: Path, kills: int, seed: int, version: int) -> Crowd:
+async def survives(launch: Launch, kills: int, seed: int, version: int) -> Crowd:
     """Kill a broker many times; return the clients, whose books are in order: AssertionError says what is not."""
     dice = random.Random(seed)
     crowd = Crowd.of(version)
     for _ in range(kills):
-        await one_life(crowd, path, dice)
-    await finish(crowd, path)
+        await one_life(crowd, launch, dice)
+    await finish(crowd, launch, dice)
     sent = sum(publisher.last for publisher in crowd.publishers)
     assert sent > 20 * kills, f"only {sent} messages: no test at all"
     return crowd

@@ -1,4 +1,4 @@
-"""A broker with a journal as a process of its own, to be killed; everybody whose name is known may do everything.
+"""A broker with a journal as a process of its own, to be killed; everybody may do everything.
 
 Run as `python -m tests.fault.mqtt_node PATH ACK_DELAY_S [BUG]`; prints its port once it listens.  SIGTERM is a
 tidy stop.  BUG is one of those below, for tests that must find it.
@@ -26,12 +26,11 @@ LIMITS = Limits(
 )  # nothing is dropped: it would look like a loss
 
 
-def principal(name: str) -> Principal:
-    return Principal(PrincipalKind.USER, name, ALL)
+EVERYBODY = Principal(PrincipalKind.USER, "everybody", ALL)
 
 
-def authenticate(credentials: Credentials, done: Callable[[Principal | Rejected], None]) -> None:
-    done(principal(credentials.username or "nobody"))
+def authenticate(_: Credentials, done: Callable[[Principal | Rejected], None]) -> None:
+    done(EVERYBODY)
 
 
 class HastyJournal(SqliteJournal):
@@ -61,7 +60,7 @@ async def opened(
     make = HastyJournal if bug == "ack before commit" else SqliteJournal
     journal = make(committer, clock=SystemClock(), limits=limits)
     broker = Broker(authenticate, limits=LIMITS, version="test", journal=journal)
-    broker.restore(await journal.load(), lambda key: principal(key.identity))
+    broker.restore(await journal.load(), lambda _: EVERYBODY)
     stack.callback(broker.close)
     return committer, broker
 
