@@ -57,6 +57,21 @@ async def test_a_client_that_leaves_because_of_a_fault_has_its_will_published(
     await reader.message(topic="will", payload=b"x")
 
 
+async def test_a_will_that_waits_expires_from_its_publication_on(scene5: Scene):
+    """Its message expiry is the expiry of the publication (MQTT 5.0, 3.1.3.2.4), however long it was lined up."""
+    reader = await scene5.client("reader")
+    await reader.subscribe("will")
+    waits = {raw.Prop.WILL_DELAY: 20, raw.Prop.MESSAGE_EXPIRY: 5}
+    kept = {raw.Prop.SESSION_EXPIRY: 60}
+    will = RawWill("will", b"x", retain=True, properties=waits)
+    await scene5.cut(await scene5.client("c", props=kept, will=will))
+    scene5.pass_s(30)
+    await reader.message(topic="will", properties={raw.Prop.MESSAGE_EXPIRY: 5})
+    later = await scene5.client("later")
+    await later.subscribe("will")
+    await later.message(topic="will", retain=True)
+
+
 async def test_a_mosquitto_bridge_is_told_to_try_without_its_mark(scene: Scene):
     """It adds 0x80 to the level, and goes on without it only after code 1 in the form of 3.1.1."""
     for level in (0x83, 0x84):

@@ -108,7 +108,7 @@ class Clients(RuleBasedStateMachine):
     @initialize(clean=st.booleans())
     def both_come(self, clean: bool) -> None:
         for who in (0, 1):
-            self.come(who, clean, 30, None, 0, None, 0)
+            self.come(who, clean, 30, None, 0, None, 0, None)
 
     @rule(
         who=WHO,
@@ -118,6 +118,7 @@ class Clients(RuleBasedStateMachine):
         aliases=st.sampled_from((0, 0, 1, 3)),
         will=st.none() | st.tuples(st.sampled_from(TOPICS), QOS, SOMETIMES),
         delay_s=st.sampled_from((0, 0, 5, 15)),
+        will_expiry_s=st.sampled_from((None, None, 3)),
     )
     def come(
         self,
@@ -128,6 +129,7 @@ class Clients(RuleBasedStateMachine):
         aliases: int,
         will: tuple[str, int, bool] | None,
         delay_s: int,
+        will_expiry_s: int | None,
     ) -> None:
         """Connect, perhaps while still connected."""
         client, old = self.clients[who], self.clients[who].pipe
@@ -152,7 +154,11 @@ class Clients(RuleBasedStateMachine):
             topic, qos, retain = will
             said = self.message(topic, qos, retain=retain, is_empty=False)
             state.will, state.will_delay_s = said, delay_s if is_5 else 0
-            made = RawWill(topic, said.payload, qos, retain, {Prop.WILL_DELAY: delay_s})
+            state.will_expiry_s = will_expiry_s if is_5 else None
+            told_of = {Prop.WILL_DELAY: delay_s}
+            if will_expiry_s is not None:
+                told_of[Prop.MESSAGE_EXPIRY] = will_expiry_s
+            made = RawWill(topic, said.payload, qos, retain, told_of)
         client.aliases_in, client.aliases_out, client.most_aliases = {}, {}, aliases
         client.pipe = self.bench.pipe(client.version)
         told = raw.connect(
@@ -176,7 +182,9 @@ class Clients(RuleBasedStateMachine):
     @precondition(lambda self: any(self.is_on(who) for who in (0, 1)))
     @rule(
         who=WHO,
-        how=st.sampled_from(("cut", "cut", "left", "left with will", "wrong", "end")),
+        how=st.sampled_from(
+            ("cut", "cut", "left", "left with will", "left with fault", "wrong", "end")
+        ),
         expiry_s=st.sampled_from((None, None, 5, 60)),
     )
     def go(self, who: int, how: str, expiry_s: int | None) -> None:
@@ -190,8 +198,9 @@ class Clients(RuleBasedStateMachine):
         props = None if changed is None else {Prop.SESSION_EXPIRY: changed}
         if how == "left":
             self.bench.send(pipe, raw.disconnect(None if props is None else 0, props=props))
-        elif how == "left with will" and is_5:
-            self.bench.send(pipe, raw.disconnect(4, props=props))
+        elif how.startswith("left") and is_5:
+            code = 0x04 if how == "left with will" else 0x80
+            self.bench.send(pipe, raw.disconnect(code, props=props))
         elif how == "wrong":
             changed = None
             self.bench.send(pipe, b"\x36\x02\x00\x00")

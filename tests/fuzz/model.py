@@ -4,6 +4,7 @@ It knows what is due to each client and checks every packet against it.  Where a
 member of a shared subscription, the order of retained messages) it takes whatever comes and holds it to that.
 """
 
+from dataclasses import replace
 from math import inf
 
 from tests.fakes.raw_packets import PUBREL
@@ -20,7 +21,7 @@ class ModelBroker:
         self.retained: dict[str, tuple[Said, int]] = {}
         self.floating: list[Shared] = []
         self.urgent: list[Shared] = []  # of these, somebody must have it when the act is over
-        self.lost: dict[int, tuple[Said, float]] = {}  # wills without a session, after a crash
+        self.lost: dict[int, State] = {}  # after a crash: no session, but its will
         self._batch = 0
 
     # ---- acts ----
@@ -59,8 +60,14 @@ class ModelBroker:
         if not state.expiry_s:
             self.end(who)
         elif state.will is not None and state.will_at is None:
-            will, state.will = state.will, None
-            self.publish(will, who)
+            self._publish_will(state, who)
+
+    def _publish_will(self, state: State, publisher: int | None) -> None:
+        will, state.will, state.will_at = state.will, None, None
+        assert will is not None
+        if state.will_expiry_s is not None:
+            will = replace(will, expires_at=self.now + state.will_expiry_s)
+        self.publish(will, publisher)
 
     def end(self, who: int) -> None:
         """End a session: its will is published, its share goes to others."""
@@ -75,10 +82,12 @@ class ModelBroker:
                 members = self._members(due.shared)
                 self.floating.append(Shared(due.shared, due.said, members))
         if state.will is not None:
-            self.publish(state.will, None)
+            self._publish_will(state, None)
 
     def crash(self, grace_s: float) -> None:
         """Lose all connections and what no journal holds; wills come after a time of grace."""
+        for lost in self.lost.values():
+            lost.will_at = self.now + max(grace_s, lost.will_delay_s)
         for who, state in list(self.states.items()):
             state.until = (
                 self.now + state.expiry_s
@@ -96,8 +105,8 @@ class ModelBroker:
                 state.will_at = self.now + max(grace_s, state.will_delay_s)
                 state.is_will_found = True
             if not state.is_kept:
-                if state.will is not None and state.will_at is not None:
-                    self.lost[who] = (state.will, state.will_at)
+                if state.will is not None:
+                    self.lost[who] = state
                 del self.states[who]
         self.pass_s(0)
 
@@ -105,7 +114,8 @@ class ModelBroker:
         """Let time pass."""
         self.now += seconds
         for state in self.states.values():
-            state.due = [due for due in state.due if due.said.expires_at > self.now]
+            for due in state.due:
+                due.is_expired |= due.said.expires_at <= self.now
             for _, due in state.again:
                 due.is_optional |= due.is_found and due.said.expires_at <= self.now
         self.floating = [one for one in self.floating if one.said.expires_at > self.now]
@@ -115,12 +125,11 @@ class ModelBroker:
                 self.end(who)
         for who, state in self.states.items():
             if state.will_at is not None and state.will_at <= self.now and state.will is not None:
-                will, state.will, state.will_at = state.will, None, None
-                self.publish(will, None if state.is_will_found else who)
-        for who, (will, at) in list(self.lost.items()):
-            if at <= self.now:
+                self._publish_will(state, None if state.is_will_found else who)
+        for who, lost in list(self.lost.items()):
+            if lost.will_at is not None and lost.will_at <= self.now:
                 del self.lost[who]
-                self.publish(will, None)
+                self._publish_will(lost, None)
         for state in self.states.values():  # wills of one moment come in any order
             for due in (*state.due, *state.due0):
                 due.batch = min(due.batch, batch)
@@ -252,11 +261,12 @@ class ModelBroker:
         self._check_window(state)
 
     def _find(self, state: State, packet: Packet, topic: str) -> Due | None:
-        waiting = state.due if packet.qos else state.due0
+        every = state.due if packet.qos else state.due0
+        waiting = [due for due in every if not due.is_expired]
         first = next((due.batch for due in waiting if not due.is_optional), inf)
         for due in waiting:
             if due.batch <= first and due.fits(packet, topic, self.now, state.version):
-                waiting.remove(due)
+                every.remove(due)
                 return due
         return None
 
@@ -295,7 +305,7 @@ class ModelBroker:
             assert not state.owed, f"client {who} was not sent PUBREL for {state.owed}"
             if state.unfinished < state.window:
                 waiting = [*state.due, *(due for _, due in state.again)]
-                missing = [due for due in waiting if not due.is_optional]
+                missing = [due for due in waiting if not (due.is_optional or due.is_expired)]
                 assert not missing, f"client {who} was not sent {missing}; it has {state}"
                 state.due.clear()
                 state.again.clear()

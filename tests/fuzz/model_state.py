@@ -57,6 +57,7 @@ class Due:
     batch: int  # what is in one batch comes in any order
     is_optional: bool = False
     shared: str = ""
+    is_expired: bool = False  # before it was sent: only a crash can make the broker doubt that
     is_found: bool = False  # after a crash: nobody knows whether it had been sent
 
     def fits(self, packet: Packet, topic: str, now: float, version: int) -> bool:
@@ -103,6 +104,7 @@ class State:
     until: float | None = None  # None: connected
     will: Said | None = None
     will_delay_s: float = 0
+    will_expiry_s: float | None = None  # from its publication on
     will_at: float | None = None
     is_kept: bool = False  # the journal knows it
     is_will_found: bool = False  # in the journal, after a crash
