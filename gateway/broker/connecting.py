@@ -210,12 +210,16 @@ def _admit(connection: Connection, asked: Connect, principal: Principal) -> None
     if broker.limits.messages_per_s or broker.limits.bytes_per_s:
         limits = broker.limits
         connection.meter = Meter(limits.messages_per_s, limits.bytes_per_s, broker.now())
+        connection.is_watched = True
     broker.registry.add(key, connection)
     broker.newcomers.discard(connection)
     session.out.append(connack(0, is_present=is_present, version=asked.version, properties=told))
     assert connection.transport is not None
     session.attached(connection.transport.write)
+    if session.acks:
+        broker.unsettled.add(connection)
     broker.opened(connection)
+    broker.sessions.claim_again(connection)
     connection.release(Hold.LOGIN)
 
 

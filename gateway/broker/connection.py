@@ -63,6 +63,7 @@ class Connection(Caller):
         "has_left",
         "is_expired",
         "is_traced",
+        "is_watched",
         "keep_alive_s",
         "meter",
         "packets_in",
@@ -93,6 +94,7 @@ class Connection(Caller):
         self.has_left = False  # said DISCONNECT
         self.is_expired = False  # the packet asked again has waited too long
         self.is_traced = False  # every packet goes through its handler
+        self.is_watched = False  # its input is measured before it is handled
         self._is_lost = False
         self._has_eof = False
 
@@ -106,7 +108,7 @@ class Connection(Caller):
 
     def data_received(self, data: bytes) -> None:
         """Handle whole packets; keep the rest until it is one."""
-        if self.closing is not None:
+        if self.closing is not None or self.has_left:
             return
         self.was_seen = True
         size = len(data)
@@ -115,12 +117,16 @@ class Connection(Caller):
         routing.unflushed_bytes += size
         if routing.unflushed_bytes > UNFLUSHED_BYTES:
             routing.flush()  # one tick brings so much that receivers' output would pile up
-        if self._tail or self.holds:
+        if self._tail or self.holds or self.is_watched:
             self._go_on(data)
-        elif 3 < size == data[1] + 2 < 130 and data[0] in SOLE and self.meter is None:
+        elif 3 < size == data[1] + 2 < 130 and data[0] in SOLE:
             self._process_sole(data, size)
         else:
             self.process(data)
+
+    def _has_unread_answers(self) -> bool:
+        most = 2 * self.broker.limits.unsent_bytes
+        return self.transport is not None and self.transport.get_write_buffer_size() > most
 
     def _process_sole(self, data: bytes, size: int) -> None:
         """Handle a small packet that came alone: what a fleet of calm sensors sends."""
@@ -140,9 +146,15 @@ class Connection(Caller):
 
     def _go_on(self, data: bytes) -> None:
         """Take input behind what is kept."""
+        session = self.session
+        if session is not None and session.is_behind and self._has_unread_answers():
+            self.rest(Hold.OUTPUT)
         whole = self.joined(data) if self._tail else data
         if whole is None:
             return
+        if self.meter is not None:
+            frames, _, _ = split(whole, self.limit())
+            self.meter.spend(self, len(frames), len(data))
         if self.holds:
             self.look_ahead(whole)
         else:
@@ -169,14 +181,16 @@ class Connection(Caller):
     def pause_writing(self) -> None:
         """Mark the client slow: QoS 0 is dropped, QoS 1 and 2 queued, until it has caught up."""
         if self.session is not None:
-            self.session.is_behind = True
+            self.session.is_behind = self.is_watched = True
 
     def resume_writing(self) -> None:
         """Send what waited."""
         session = self.session
         if session is not None and session.write is not None:
             session.is_behind = False
+            self.is_watched = self.meter is not None
             session.pump()
+        self.release(Hold.OUTPUT)
 
     # ---- packets ----
 
@@ -220,11 +234,8 @@ class Connection(Caller):
                 self.look_ahead(data[end if done else start :])
                 return
         self.broker.messages_in += count
-        if self.closing is None:
-            if self.meter is not None and not self.holds:
-                self.meter.spend(self, len(frames), used)
-            if used < len(data):
-                self._keep(data, used, need)
+        if self.closing is None and used < len(data):
+            self._keep(data, used, need)
 
     def _keep(self, data: bytes, used: int, need: int) -> None:
         if self.session is None and data[used] != FIRST_CONNECT and not self.holds:

@@ -9,6 +9,7 @@ WAIT_S = 5.0  # how long a packet may wait for an answer of the mesh
 SWEEP_S = 0.5  # keep-alive and CONNECT deadlines are this exact
 SESSIONS_PER_DEVICE = 16
 KEPT_PER_DEVICE = 4
+KEPT_PER_USER = 1000  # one login may serve a whole fleet
 WILL_GRACE_S = (
     30.0  # after a crash, clients get this long to come back before their wills are published
 )

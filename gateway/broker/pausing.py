@@ -23,6 +23,7 @@ class Hold(IntFlag):
     ACKS = 4  # its own publishes are not settled
     SHARED = 8  # a store or queue that all share is full
     RATE = 16  # more than one client may send
+    OUTPUT = 32  # it does not read its answers
 
 
 NO_HOLD = Hold(0)
@@ -36,6 +37,7 @@ class PausedInput(asyncio.Protocol):
 
     transport: asyncio.Transport | None
     holds: Hold
+    has_left: bool  # said DISCONNECT: nothing after it counts
 
     def __init__(self) -> None:
         self.transport = None
@@ -85,7 +87,7 @@ class PausedInput(asyncio.Protocol):
                 break
             if first in AHEAD and self.has_session:
                 self.handle(data, first, body, end)
-                if self.is_over:
+                if self.is_over or self.has_left:
                     return
             else:
                 if self._ahead is None:
@@ -124,6 +126,13 @@ class PausedInput(asyncio.Protocol):
     def hold(self, why: Hold) -> None:
         """Stop handling packets until released."""
         self.holds |= why
+
+    def rest(self, why: Hold) -> None:
+        """Stop handling packets, and reading the socket, until released: what comes would cost something."""
+        self.hold(why)
+        if self._is_reading and self.transport is not None:
+            self._is_reading = False
+            self.transport.pause_reading()
 
     def release(self, why: Hold) -> None:
         """Go on with what waited, unless something else holds it."""

@@ -6,6 +6,7 @@ from gateway.broker.connection import Connection
 from gateway.broker.judging import live_refusal, resolve
 from gateway.broker.limits import ALIASES_IN
 from gateway.mqtt import reasons
+from gateway.mqtt.filters import MAX_TOPIC_BYTES
 from gateway.mqtt.message import Message
 from gateway.mqtt.packets import ack, packet_id, parse_ack
 from gateway.mqtt.ports import (
@@ -39,7 +40,6 @@ Taken = int | None
 """What became of a publish: its settle number (0: nothing to settle), -reason when refused, None: ask again."""
 PUBACK_HEAD, NO_PACKET_ID = b"\x40\x02", b"\0\0"
 REFUSED = -reasons.NOT_AUTHORIZED
-FULL = -reasons.QUOTA_EXCEEDED
 
 
 def on_publish(connection: Connection, data: bytes, first: int, body: int, end: int) -> bool:
@@ -98,6 +98,7 @@ def _took_plain(
     ):
         return False
     message = Message(entry.topic, entry.raw, data[at + 2 : end], 1)
+    message.origin = session
     size = end - body
     if size < 16_384:  # what precedes the packet id goes on as it came
         message.head = data[body - (2 if size < 128 else 3) : at]
@@ -119,6 +120,8 @@ def _aliased(connection: Connection, raw: bytes, alias: int) -> bytes:
     """Return the topic that an alias stands for, or learn one (MQTT 5, 3.3.2.3.4)."""
     if alias > ALIASES_IN:
         raise violation(f"topic alias {alias} above {ALIASES_IN}", reasons.TOPIC_ALIAS_INVALID)
+    if len(raw) > MAX_TOPIC_BYTES:  # never routed, and sixteen of them would be a megabyte
+        raise violation("a topic too long for an alias", reasons.TOPIC_NAME_INVALID)
     if raw:
         if connection.aliases is None:
             connection.aliases = {}
@@ -192,9 +195,8 @@ def _take(
         if entry.handler is not None:
             return _ask(connection, entry, publish, said)
     message = _message(connection, entry, payload, bits, said)
-    if is_retained and not broker.routing.retain(message) and connection.version == 5 and qos:
-        broker.routing.route(entry, message)
-        return FULL
+    if is_retained:
+        broker.routing.retain(message)
     broker.routing.route(entry, message)
     return 0
 
@@ -271,10 +273,9 @@ def on_pubrec(connection: Connection, data: bytes, _first: int, body: int, end: 
 def on_pubrel(connection: Connection, data: bytes, _first: int, body: int, end: int) -> bool:
     """Handle PUBREL: PUBCOMP leaves once it is on disk that the id is free."""
     number, _ = parse_ack(data, body, end, connection.version, reasons.RELEASED_REASONS)
-    group = _session(connection).forget(number)
-    reason = reasons.PACKET_IDENTIFIER_NOT_FOUND if group is None else 0
-    answer = ack(PUBCOMP_FIRST, number, reason, connection.version)
-    connection.acknowledge(answer, 0, group or 0, 0)
+    group, is_known = _session(connection).forget(number)
+    reason = 0 if is_known else reasons.PACKET_IDENTIFIER_NOT_FOUND
+    connection.acknowledge(ack(PUBCOMP_FIRST, number, reason, connection.version), 0, group, 0)
     return True
 
 

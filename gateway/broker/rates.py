@@ -31,7 +31,7 @@ class Meter:
         """Count what came; rest until the emptier bucket holds something again."""
         rest_s = self.wait_s(packets, size, connection.broker.now())
         if rest_s > 0.0:
-            connection.hold(Hold.RATE)
+            connection.rest(Hold.RATE)
             asyncio.get_running_loop().call_later(rest_s, connection.release, Hold.RATE)
 
     def wait_s(self, packets: int, size: int, now: float) -> float:

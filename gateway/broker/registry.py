@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gateway.broker.limits import (
     KEPT_PER_DEVICE,
+    KEPT_PER_USER,
     SESSIONS_PER_DEVICE,
     TAKEOVERS_PER_MINUTE,
 )
@@ -28,6 +29,7 @@ class Registry:
         self._broker = broker
         self.live: dict[Key, Connection] = {}
         self.kept: dict[Key, tuple[MqttSession, float]] = {}  # offline, until when
+        self._kept_keys: dict[str, dict[Key, None]] = {}  # by identity, put aside longest ago first
         self._by_identity: dict[str, Key | set[Key]] = {}  # most have one: a set costs 200 bytes
         self._takeovers: dict[str, deque[float]] = {}
         self.cloned_reports = 0
@@ -94,19 +96,29 @@ class Registry:
         """Put a session aside until a time of the broker's clock; a device's oldest goes when it has too many."""
         self.drop_kept(key)
         self.kept[key] = (session, until)
-        if kind is not PrincipalKind.USER:
-            mine = [k for k in self.kept if k[0] == key[0]]
-            if len(mine) > KEPT_PER_DEVICE:
-                self.drop_kept(mine[0])  # dictionaries keep their order: put aside longest ago
+        mine = self._kept_keys.setdefault(key[0], {})
+        mine[key] = None
+        most = KEPT_PER_USER if kind is PrincipalKind.USER else KEPT_PER_DEVICE
+        if len(mine) > most:
+            self.drop_kept(next(iter(mine)))  # dictionaries keep their order: put aside longest ago
 
     def take_kept(self, key: Key) -> MqttSession | None:
         """Return a kept session to its owner."""
-        found = self.kept.pop(key, None)
+        found = self._pop_kept(key)
         return found[0] if found else None
+
+    def _pop_kept(self, key: Key) -> tuple[MqttSession, float] | None:
+        found = self.kept.pop(key, None)
+        if found is not None:
+            mine = self._kept_keys[key[0]]
+            del mine[key]
+            if not mine:
+                del self._kept_keys[key[0]]
+        return found
 
     def drop_kept(self, key: Key) -> None:
         """End a kept session."""
-        found = self.kept.pop(key, None)
+        found = self._pop_kept(key)
         if found is not None:
             self._broker.sessions.drop(found[0])
             self._broker.wills.session_over(key)

@@ -116,6 +116,7 @@ class Routing:
                 session.send0(packet3)
         if entry.groups or entry.callbacks or targets:
             self._route_rest(entry, message, targets)
+        message.origin = None  # what is kept of a message must not keep its publisher's session
 
     def _route_rest(self, entry: Entry, message: Message, targets: list[Target]) -> None:
         for group in entry.groups:

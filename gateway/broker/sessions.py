@@ -2,24 +2,30 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.broker.access import SubscribeAs, may_subscribe
+from gateway.broker.access import MESH_ROWS, SubscribeAs, may_read, may_subscribe, row_of
 from gateway.broker.limits import WILL_GRACE_S
 from gateway.broker.subscriptions import OPTION_BITS, share_of
 from gateway.model.device import is_uuid
+from gateway.mqtt.backlog import FOUND
 from gateway.mqtt.filters import is_valid_filter
 from gateway.mqtt.journal import Kept, KeptSession, KeptSubscription, SessionKey
-from gateway.mqtt.outbound import ALIASES_OUT, FOUND, SEND_WINDOW
-from gateway.mqtt.packets import Connect
-from gateway.mqtt.ports import Principal
+from gateway.mqtt.message import Message
+from gateway.mqtt.outbound import ALIASES_OUT, SEND_WINDOW
+from gateway.mqtt.packets import REFUSED_FILTER, Connect
+from gateway.mqtt.ports import Granted, Principal, Wait
 from gateway.mqtt.session import MqttSession
 from gateway.mqtt.topics import CHECKED, IDENTIFIER_SHIFT
 
 if TYPE_CHECKING:
+    from gateway.broker.connection import Connection
     from gateway.broker.server import Broker
 
 log = logging.getLogger(__name__)
+
+REFUSED = Granted(REFUSED_FILTER)
 
 PrincipalOf = Callable[[SessionKey], Principal | None]
 """Who an identity is today; None: nobody any more."""
@@ -43,9 +49,7 @@ class Sessions:
             session = MqttSession(principal, client_id, broker.routing)
             is_present = False
         else:
-            # The mesh forgets its part with the connection, so such a client is asked to subscribe again.
-            is_present = not session.claimed
-        session.claimed = None
+            is_present = True
         is_changed = session.version != asked.version
         session.version = asked.version
         session.window = min(asked.receive_maximum, SEND_WINDOW)
@@ -87,6 +91,30 @@ class Sessions:
             mark = subscriptions.mark(session, pattern) & ~CHECKED
             if not self._put(session, pattern, mark):
                 subscriptions.remove(session, pattern)
+        session.drop_unless(lambda message: _may_have(session.principal, message))
+
+    def claim_again(self, connection: "Connection") -> None:
+        """Have the mesh take the uuid filters of a session that goes on: it forgets its part with the connection."""
+        session = connection.session
+        for pattern in list(session.claimed or ()) if session is not None else ():
+            self._claim(connection, pattern, is_last=False)
+
+    def _claim(self, connection: "Connection", pattern: str, *, is_last: bool) -> None:
+        session, handler = connection.session, self._broker.claims.uuid_subscribe
+        qos = session.claimed.get(pattern) if session is not None and session.claimed else None
+        if session is None or qos is None or session.claimed is None:
+            return  # it has gone, or unsubscribed meanwhile
+        answer = handler(connection, pattern, qos) if handler is not None else REFUSED
+        if isinstance(answer, Wait) and not is_last:
+            again = partial(self._claim, connection, pattern)
+            self._broker.waiting.later(
+                answer.key, lambda is_expired: again(is_last=is_expired), self._broker.now()
+            )
+        elif isinstance(answer, Wait) or answer.qos == REFUSED_FILTER:
+            self._broker.refused(connection, pattern, "no longer subscribed: the mesh refuses it")
+            del session.claimed[pattern]
+            if session.sid:
+                self._broker.journal.unsubscribe(session.sid, pattern)
 
     def _put(self, session: MqttSession, pattern: str, mark: int) -> bool:
         verdict = may_subscribe(session.principal, pattern)
@@ -120,7 +148,7 @@ class Sessions:
         session.expiry_s = kept.expiry_s
         session.received = dict.fromkeys(kept.received, (0, 0)) or None
         waiting = [(d.packet_id, FOUND, d.outgoing) for d in kept.deliveries if not d.is_released]
-        session.restore(waiting, {d.packet_id for d in kept.deliveries if d.is_released})
+        session.restore(waiting, [d.packet_id for d in kept.deliveries if d.is_released])
         for found in kept.subscriptions:
             mark = found.options & OPTION_BITS | found.identifier << IDENTIFIER_SHIFT
             if is_uuid(found.pattern):
@@ -128,6 +156,7 @@ class Sessions:
             elif not self._is_usable(found) or not self._put(session, found.pattern, mark):
                 broker.journal.unsubscribe(kept.sid, found.pattern)
         session.sid = kept.sid
+        session.drop_unless(lambda message: _may_have(principal, message))
         key = (principal.name, session.client_id)
         broker.registry.keep(key, session, principal.kind, broker.now() + kept.left_s)
 
@@ -144,6 +173,11 @@ class Sessions:
                 self._broker.journal.set_session(
                     session.sid, session.version, session.expiry_s, left_s
                 )
+
+
+def _may_have(principal: Principal, message: Message) -> bool:
+    """Return whether what waits may still be handed over; frames of the mesh are the mesh's to judge."""
+    return row_of(message.topic) in MESH_ROWS or may_read(principal, message.topic)
 
 
 def session_key(session: MqttSession) -> SessionKey:

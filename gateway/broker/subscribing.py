@@ -1,12 +1,16 @@
 """SUBSCRIBE and UNSUBSCRIBE: every filter judged by the table, uuid filters by the mesh, then all applied at once."""
 
+from collections.abc import Iterator
+
 from gateway.broker.access import SubscribeAs, may_read, may_subscribe
 from gateway.broker.connection import Connection
+from gateway.broker.routing import Routing
 from gateway.broker.subscriptions import share_of
 from gateway.model.device import is_uuid
 from gateway.mqtt import reasons
 from gateway.mqtt.filters import is_valid_filter
 from gateway.mqtt.journal import KeptSubscription
+from gateway.mqtt.message import Outgoing
 from gateway.mqtt.packets import (
     REFUSED_FILTER,
     RETAIN_HANDLING,
@@ -15,7 +19,7 @@ from gateway.mqtt.packets import (
     suback,
     unsuback,
 )
-from gateway.mqtt.ports import Granted, Wait
+from gateway.mqtt.ports import Granted, Principal, Wait
 from gateway.mqtt.session import MqttSession
 from gateway.mqtt.topics import AS_PUBLISHED, CHECKED, IDENTIFIER_SHIFT, NO_LOCAL
 
@@ -50,9 +54,7 @@ def on_subscribe(connection: Connection, data: bytes, _first: int, body: int, en
     if connection.version < 5:
         codes = bytes(min(code, REFUSED_FILTER) for code in codes)
     connection.acknowledge(suback(number, codes, connection.version), 0, routing.noted, 0)
-    if not session.acks:
-        session.pump()  # retained messages follow their SUBACK
-    return True
+    return True  # retained messages follow their SUBACK, once it is written
 
 
 def normal(pattern: str) -> str:
@@ -109,18 +111,28 @@ def _apply(connection: Connection, pattern: str, wanted: int, verdict: Subscribe
 
 
 def _line_up(connection: Connection, pattern: str, mark: int) -> None:
-    """Line up the retained messages that a new subscription may see; shared ones see none (MQTT 5, 4.8.2)."""
+    """Line up the retained messages that a new subscription may see; shared ones see none (MQTT 5, 4.8.2).
+
+    They are looked up when their turn comes, and a filter stands in line once: subscribing costs no search.
+    """
     routing, session = connection.broker.routing, connection.session
     assert session is not None
-    if share_of(pattern) is not None:
+    if share_of(pattern) is not None or not len(routing.retained):
         return
+    session.replays = session.replays or {}
+    session.replays.pop(pattern, None)
+    identifiers = routing.subscriptions.identifiers(mark)
+    reader = session.principal if mark & CHECKED else None
+    session.replays[pattern] = _retained(routing, pattern, reader, (mark & 3, identifiers))
+
+
+def _retained(
+    routing: Routing, pattern: str, reader: Principal | None, how: tuple[int, bytes]
+) -> Iterator[Outgoing]:
     topics = routing.retained.topics(pattern)
-    if mark & CHECKED:
-        topics = [topic for topic in topics if may_read(session.principal, topic)]
-    if topics:
-        session.replays = session.replays or []
-        identifiers = routing.subscriptions.identifiers(mark)
-        session.replays.append(routing.retained.replay(topics, mark & 3, identifiers, routing.now))
+    if reader is not None:
+        topics = [topic for topic in topics if may_read(reader, topic)]
+    yield from routing.retained.replay(topics, *how, routing.now)
 
 
 def on_unsubscribe(connection: Connection, data: bytes, _first: int, body: int, end: int) -> bool:

@@ -85,6 +85,8 @@ class Subscriptions:
         """Take a client's filter out; return the group to wait for, None when there was no such filter."""
         if session.subscriptions.pop(pattern, None) is None:
             return None
+        if session.replays:
+            session.replays.pop(pattern, None)  # MQTT-3.10.4-2
         shared = share_of(pattern)
         if shared is None:
             self.trie.remove(pattern, session)

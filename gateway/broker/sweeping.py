@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from gateway.broker.pausing import Hold
 from gateway.mqtt import reasons
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Sweep:
             if connection.was_seen:
                 connection.was_seen = False
                 connection.seen_at = now
-            elif not connection.holds:
+            elif not connection.holds & ~Hold.OUTPUT:
                 self._end_if_silent(connection, now - connection.seen_at)
         broker.waiting.expire(now)
         broker.totals.expired += broker.registry.expire(now)

@@ -6,7 +6,7 @@ without a connection, or whose connection takes no more, is *behind*: QoS 0 is d
 
 from collections.abc import Callable, Iterator
 
-from gateway.mqtt.backlog import Backlog, Host, size_of
+from gateway.mqtt.backlog import Backlog, Host, has_begun, size_of
 from gateway.mqtt.encoding import encoded, head3
 from gateway.mqtt.message import QOS_BITS, Outgoing
 
@@ -14,9 +14,9 @@ SEND_WINDOW = 100  # sent and not acknowledged; mosquitto's 20 halves the speed 
 ALIASES_OUT = (
     32  # topics shortened per connection, first come: more would cost more memory than it saves
 )
-SENT_BEFORE = -1  # in place of a journal number: durable, and to be marked as a duplicate
-FOUND = -2  # the same after a restart: nobody knows whether it had been sent
 REPLAY_BYTES = 256 << 10  # retained messages sent per turn; the rest follows once these are written
+REPLAY_FILTERS = 8  # filters looked up per turn: each may have to walk all retained topics
+REPLAY_AHEAD = 50  # retained messages that wait for acknowledgements before the next is read
 
 NOTHING_SENT: dict[int, Outgoing] = {}
 """What idle clients share instead of an empty dictionary each; never written to."""
@@ -59,8 +59,8 @@ class Outbound(Backlog):
         self.most_aliases = 0
         self.aliases: dict[bytes, int] | None = None  # topic -> alias, towards the client
         self.inflight = NOTHING_SENT  # packet id -> sent, not acknowledged
-        self.released: set[int] | None = None  # QoS 2: PUBREC came, PUBCOMP did not
-        self.replays: list[Replay] | None = None
+        self.released: dict[int, int] | None = None  # QoS 2: PUBREC came -> group that holds this
+        self.replays: dict[str, Replay] | None = None  # by filter
         self.sent = 0
         self.bytes_out = 0
         self._next_id = 0
@@ -69,6 +69,11 @@ class Outbound(Backlog):
     def unfinished(self) -> int:
         """Return how many messages the client has not finished."""
         return len(self.inflight) + len(self.released) if self.released else len(self.inflight)
+
+    @property
+    def is_answering(self) -> bool:
+        """Return whether an answer waits that retained messages have to follow."""
+        return False
 
     # ---- towards the client ----
 
@@ -127,7 +132,11 @@ class Outbound(Backlog):
     def next_id(self) -> int:
         """Return a packet id that nothing unfinished uses."""
         number = self._next_id % 65535 + 1
-        while number in self.inflight or (self.released and number in self.released):
+        while (
+            number in self.inflight
+            or (self.released and number in self.released)
+            or (self.again and number in self.again)
+        ):
             number = number % 65535 + 1
         self._next_id = number
         return number
@@ -210,10 +219,13 @@ class Outbound(Backlog):
                 return None
             del self.inflight[packet_id]
             if self.released is None:
-                self.released = set()
-            self.released.add(packet_id)
-            return self.host.journal.release(self.sid, packet_id) if self.sid else 0
-        return None if is_refused else 0
+                self.released = {}
+            group = self.host.journal.release(self.sid, packet_id) if self.sid else 0
+            self.released[packet_id] = group
+            return group
+        if is_refused:
+            return None
+        return self.released.get(packet_id, 0) if self.released else 0
 
     def is_released(self, packet_id: int) -> bool:
         """Return whether a PUBREL is owed or was sent for this id."""
@@ -223,7 +235,7 @@ class Outbound(Backlog):
         """Handle PUBCOMP; False for an id that nothing is known of."""
         if not self.released or packet_id not in self.released:
             return False
-        self.released.discard(packet_id)
+        del self.released[packet_id]
         self._finished(packet_id)
         return True
 
@@ -234,7 +246,7 @@ class Outbound(Backlog):
     def _finished(self, packet_id: int) -> None:
         if self.sid:
             self.host.journal.finish(self.sid, packet_id)
-        if self.unsent:
+        if self.unsent or self.replays:
             self.pump()
 
     def pump(self) -> None:
@@ -242,7 +254,7 @@ class Outbound(Backlog):
 
         What waits for the disk is `held`: its owner calls again after the next commit.
         """
-        if self.replays:
+        if self.replays and not self.is_answering:
             self._replay()
         unsent = self.unsent
         through = self.host.journal.through
@@ -252,7 +264,7 @@ class Outbound(Backlog):
             packet_id, number, outgoing = self._take_unsent()
             expires_at = outgoing[0].expires_at
             is_over = expires_at is not None and expires_at <= self.host.now()
-            if is_over and _may_expire(number, outgoing):
+            if is_over and not has_begun(number, outgoing):  # MQTT-4.3.3-7
                 if self.sid:
                     self.host.journal.finish(self.sid, packet_id)
                 continue
@@ -264,37 +276,44 @@ class Outbound(Backlog):
             self.host.held.add(self)
 
     def _replay(self) -> None:
-        room = REPLAY_BYTES
+        """Send retained messages, as many as one turn and the client's window allow."""
+        room, looks = REPLAY_BYTES, REPLAY_FILTERS
         replays = self.replays
-        while replays and room > 0 and not self.is_behind:
-            outgoing = next(replays[0], None)
+        assert replays is not None
+        while replays and not self.is_behind and self.queued < REPLAY_AHEAD:
+            if room <= 0 or looks <= 0:
+                if not self.is_dirty:
+                    self.host.wake(self)  # `flush` comes back here
+                return
+            pattern, replay = next(iter(replays.items()))
+            outgoing = next(replay, None)
             if outgoing is None:
-                del replays[0]
+                del replays[pattern]
+                looks -= 1
                 continue
             room -= size_of(outgoing) + 8
-            if not outgoing[1] & QOS_BITS:
-                self.send_plain(outgoing)
-            elif self.sid:
-                journal = self.host.journal
-                if packet_id := self.enqueue(outgoing, journal.number):
-                    journal.enqueue(outgoing[0], ((self.sid, packet_id, *outgoing[1:]),))
-            else:
-                self.send(outgoing)
+            self._send_retained(outgoing)
+
+    def _send_retained(self, outgoing: Outgoing) -> None:
+        if not outgoing[1] & QOS_BITS:
+            self.send_plain(outgoing)
+        elif self.sid:
+            journal = self.host.journal
+            if packet_id := self.enqueue(outgoing, journal.number):
+                journal.enqueue(outgoing[0], ((self.sid, packet_id, *outgoing[1:]),))
+        else:
+            self.send(outgoing)
 
     def flush(self) -> None:
         """Write everything in `out` at once; called by the owner, once per loop tick."""
         self.is_dirty = False
-        out = self.out
-        if not out or self.write is None:
+        if self.write is None:
             return
-        data = out[0] if len(out) == 1 else b"".join(out)
-        out.clear()
-        self.bytes_out += len(data)
-        self.write(data)
+        out = self.out
+        if out:
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+            self.bytes_out += len(data)
+            self.write(data)
         if self.replays:
             self.pump()
-
-
-def _may_expire(number: int, outgoing: Outgoing) -> bool:
-    """Return whether an expired message may be left out: never one whose exchange has begun (MQTT-4.3.3-7)."""
-    return number >= 0 or (number == FOUND and outgoing[1] & QOS_BITS == 1)

@@ -3,9 +3,9 @@
 from collections import deque
 from collections.abc import Callable
 
-from gateway.mqtt.backlog import Host, size_of
+from gateway.mqtt.backlog import SENT_BEFORE, Host, size_of
 from gateway.mqtt.message import Outgoing
-from gateway.mqtt.outbound import SENT_BEFORE, Outbound
+from gateway.mqtt.outbound import Outbound
 from gateway.mqtt.packets import ack
 from gateway.mqtt.ports import Principal
 
@@ -31,6 +31,7 @@ class MqttSession(Outbound):
         "claimed",
         "client_id",
         "expiry_s",
+        "forgotten",
         "principal",
         "received",
         "subscriptions",
@@ -44,6 +45,7 @@ class MqttSession(Outbound):
         self.client_id = client_id
         self.expiry_s = 0  # how long it is kept without a connection
         self.received: dict[int, tuple[int, int]] | None = None  # QoS 2 from the client
+        self.forgotten = 0  # group of the newest note that a packet id is free again
         self.acks = NO_ACKS
         self.unacked_bytes = 0
         self.subscriptions = NO_FILTERS  # filter in the trie -> identifier, 0 for none
@@ -53,6 +55,11 @@ class MqttSession(Outbound):
     def is_kept(self) -> bool:
         """Return whether it outlives its connection."""
         return self.expiry_s > 0
+
+    @property
+    def is_answering(self) -> bool:
+        """Return whether an answer waits: retained messages follow their SUBACK."""
+        return bool(self.acks)
 
     # ---- acknowledgements of what the client published ----
 
@@ -81,8 +88,6 @@ class MqttSession(Outbound):
             self.unacked_bytes -= size
             self.answer(packet)
         del self.acks[:due]  # at most UNACKED_COUNT: a list costs less than a deque's 600 bytes
-        if due and self.replays and not self.acks:
-            self.pump()  # retained messages follow their SUBACK
         return bool(self.acks)
 
     def is_over(self, share: float) -> bool:
@@ -101,6 +106,7 @@ class MqttSession(Outbound):
         self.write = write
         if self.inflight:
             again = [(number, SENT_BEFORE, outgoing) for number, outgoing in self.inflight.items()]
+            self.again = (self.again or set()) | set(self.inflight)
             self.inflight.clear()
             size = sum(size_of(outgoing) for _, _, outgoing in again)
             self.queued_bytes += size
@@ -108,8 +114,8 @@ class MqttSession(Outbound):
             self.unsent = deque(again + list(self.unsent or ()))
         if self.out and not self.is_dirty:
             self.host.wake(self)
-        for number in sorted(self.released or ()):
-            self.answer(ack(PUBREL_FIRST, number))
+        for number, group in (self.released or {}).items():
+            self.acknowledge(ack(PUBREL_FIRST, number), 0, group, through=0, size=0)
         self.pump()
 
     def detached(self) -> None:
@@ -122,12 +128,16 @@ class MqttSession(Outbound):
         self.acks.clear()
         self.unacked_bytes = 0
 
-    def restore(self, waiting: list[tuple[int, int, Outgoing]], released: set[int]) -> None:
-        """Take what was found of a session: unfinished messages in order, and the ids that PUBREL is owed for."""
+    def restore(self, waiting: list[tuple[int, int, Outgoing]], released: list[int]) -> None:
+        """Take what was found of a session: unfinished messages in order, and the ids that PUBREL is owed for.
+
+        No bound applies: each was accepted, and is on disk.
+        """
+        self.unsent = deque()
         for item in waiting:
-            if self._make_room(size_of(item[2])):
-                self._wait(*item)
-        self.released = released or None
+            self._wait(*item)
+        self.again = {number for number, _, _ in waiting} or None
+        self.released = dict.fromkeys(released, 0) or None
         self._next_id = waiting[-1][0] if waiting else max(released, default=0)
 
     def discard(self) -> list[Outgoing]:
@@ -136,7 +146,7 @@ class MqttSession(Outbound):
         self.host.bounds.used_bytes -= self.queued_bytes
         self.queued_bytes = 0
         self.inflight.clear()
-        self.unsent = None
+        self.unsent = self.again = None
         return rest
 
     # ---- QoS 2 from the client ----
@@ -160,8 +170,14 @@ class MqttSession(Outbound):
             open_ids + sum(1 for _, _, packet, _ in self.acks if packet[0] == PUBACK_FIRST) >= most
         )
 
-    def forget(self, packet_id: int) -> int | None:
-        """Handle PUBREL: forget the id; return the group to wait for before PUBCOMP, None when unknown."""
-        if self.received is None or self.received.pop(packet_id, None) is None:
-            return None
-        return self.host.journal.forget(self.sid, packet_id) if self.sid else 0
+    def forget(self, packet_id: int) -> tuple[int, bool]:
+        """Handle PUBREL: forget the id; return (group to wait for before PUBCOMP, whether the id was known).
+
+        A repeated PUBREL waits for what the first one noted: before that, a crash would find the id in use.
+        """
+        is_known = self.received is not None and packet_id in self.received
+        if is_known and self.received is not None:
+            del self.received[packet_id]
+            if self.sid:
+                self.forgotten = self.host.journal.forget(self.sid, packet_id)
+        return (self.forgotten if self.sid else 0), is_known

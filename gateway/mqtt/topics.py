@@ -273,7 +273,7 @@ class Entry:
         assert self.receivers is not None
         if self.callbacks or self.groups:
             return
-        if all(session.version < 5 for session, _, _ in self.receivers):
+        if all(s.version < 5 and not options & NO_LOCAL for s, options, _ in self.receivers):
             self.plain3 = [session for session, _, _ in self.receivers]
         if all(_takes_as_is(receiver) for receiver in self.receivers):
             self.plain5 = [session for session, _, _ in self.receivers]

@@ -1,5 +1,7 @@
 """Kept sessions and the disk: what waits for a commit, what is found again, what is dropped."""
 
+import pytest
+
 from gateway.broker.server import Broker
 from gateway.mqtt.journal import (
     Kept,
@@ -9,7 +11,7 @@ from gateway.mqtt.journal import (
     KeptSubscription,
     SessionKey,
 )
-from gateway.mqtt.ports import Granted, PrincipalKind, Refused
+from gateway.mqtt.ports import Granted, PrincipalKind, Refused, Session, Wait
 from tests.fakes.mqtt_broker import (
     DEVICE,
     OTHER,
@@ -157,16 +159,30 @@ async def test_a_session_of_nobody_is_dropped() -> None:
     assert broker.stats()["kept_sessions"] == 0
 
 
-async def test_a_device_with_mesh_subscriptions_is_asked_to_make_them_again() -> None:
-    async with running() as (broker, port):
-        broker.claim_uuids(lambda *_: Refused("no"), lambda *_: Granted(1), lambda *_: None)
+@pytest.mark.parametrize("qos", [1, 128])
+async def test_the_mesh_is_asked_again_for_the_filters_of_a_device_that_comes_back(
+    qos: int,
+) -> None:
+    journal = SlowJournal()
+    async with running(journal=journal) as (broker, port):
+        asked: list[tuple[str, int]] = []
+
+        def subscribed(_: Session, pattern: str, wanted: int) -> Granted | Wait:
+            asked.append((pattern, wanted))
+            return Granted(qos) if len(asked) > 1 else Wait("registry")
+
+        broker.claim_uuids(lambda *_: Refused("no"), subscribed, lambda *_: None)
         broker.restore(
             found(DEVICE, subscriptions=[KeptSubscription(OTHER, 1)]),
             lambda key: PRINCIPALS.get(key.identity),
         )
         client = await RawClient.open(port)
         client.send(_connect(DEVICE))
-        assert await client.read() == (0x20, b"\0\0")
+        assert await client.read() == (0x20, b"\1\0")
+        assert asked == [(OTHER, 1)]
+        broker.resume(["registry"])
+        assert asked == [(OTHER, 1)] * 2
+        assert (("unsubscribe", 9, OTHER) in journal.notes) is (qos == 128)
 
 
 async def test_retained_messages_are_there_again_before_anybody_asks() -> None:

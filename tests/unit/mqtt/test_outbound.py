@@ -235,7 +235,7 @@ def test_a_long_replay_goes_out_in_portions() -> None:
     def replay() -> Iterator[Outgoing]:
         yield from (outgoing(payload, 0) for _ in range(100))
 
-    session.replays = [replay()]
+    session.replays = {"t": replay()}
     session.pump()
     assert sum(map(len, session.out)) < REPLAY_BYTES + 2 * len(payload)
     while session.out:
@@ -247,7 +247,7 @@ def test_a_long_replay_goes_out_in_portions() -> None:
 def test_a_restored_session_gives_no_packet_id_that_is_in_use() -> None:
     session, _ = made()
     session.detached()
-    session.restore([(65535, -1, outgoing()), (1, -1, outgoing())], {2})
+    session.restore([(65535, -1, outgoing()), (1, -1, outgoing())], [2])
     session.attached(lambda _: None)
     session.send(outgoing())
     assert sorted(session.inflight) == [1, 3, 65535]
@@ -257,7 +257,7 @@ def test_a_replay_to_a_kept_session_goes_on_after_the_commit() -> None:
     host = FakeHost()
     session, _ = made(host)
     session.sid = 7
-    session.replays = [iter([outgoing(b"kept", 1 | RETAIN_FLAG)])]
+    session.replays = {"t": iter([outgoing(b"kept", 1 | RETAIN_FLAG)])}
     session.pump()
     assert (session.out, host.held) == ([], {session})
     host.journal.commit()

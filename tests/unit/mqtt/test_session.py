@@ -52,9 +52,9 @@ def test_qos_2_is_remembered_until_released() -> None:
     session, _ = made()
     session.take(7, 5, 0)
     assert session.repeated(7) == (5, 0)
-    assert session.forget(7) == 0
+    assert session.forget(7) == (0, True)
     assert session.repeated(7) is None
-    assert session.forget(7) is None
+    assert session.forget(7) == (0, False)
 
 
 def test_the_journal_forgets_a_packet_id_before_pubcomp() -> None:
@@ -62,7 +62,8 @@ def test_the_journal_forgets_a_packet_id_before_pubcomp() -> None:
     session, _ = made(host)
     session.sid = 2
     session.take(7, 0, host.journal.number)
-    assert session.forget(7) == host.journal.number
+    assert session.forget(7) == (host.journal.number, True)
+    assert session.forget(7) == (host.journal.number, False)  # the repeated one waits for the same
     assert host.journal.notes == [("forget", 2, 7)]
 
 
