@@ -4,7 +4,7 @@ import pytest
 
 from gateway.mqtt.packets import ack
 from gateway.mqtt.session import PAUSE_SHARE, RESUME_SHARE, UNACKED_BYTES, UNACKED_COUNT
-from tests.fakes.mqtt_sessions import FakeHost, made
+from tests.fakes.mqtt_sessions import FakeHost, made, outgoing
 
 
 def test_acknowledgements_leave_in_packet_order_even_when_settled_out_of_order() -> None:
@@ -74,3 +74,44 @@ def test_unfinished_messages_of_the_client_are_counted_once_each() -> None:
     session.acknowledge(ack(0x50, 2), 1, 0, through=0, size=1)  # QoS 2, its PUBREC waits too
     assert session.exceeds(2)
     assert not session.exceeds(3)
+
+
+def test_pubrel_of_a_new_connection_waits_for_the_disk_as_that_of_the_old_one_did() -> None:
+    host = FakeHost()
+    session, _ = made(host)
+    session.sid = 3
+    session.enqueue(outgoing(flags=2), 0)
+    session.pump()
+    assert session.taken(1) == host.journal.number
+    session.detached()
+    session.attached(lambda _: None)
+    assert session.out == []
+    host.journal.commit()
+    assert not session.release(0)
+    assert session.out == [ack(0x62, 1)]
+
+
+def test_pubrel_for_a_repeated_pubrec_waits_for_the_note_of_the_first() -> None:
+    host = FakeHost()
+    session, _ = made(host)
+    session.sid = 3
+    session.enqueue(outgoing(flags=2), 0)
+    session.pump()
+    group = session.taken(1)
+    host.journal.commit()
+    assert session.taken(1) == group == host.journal.through
+    assert host.journal.notes == [("release", 3, 1)]
+
+
+def test_pubcomp_for_a_pubrel_repeated_over_a_new_connection_waits_for_the_disk() -> None:
+    host = FakeHost()
+    session, _ = made(host)
+    session.sid = 3
+    session.take(7, 0, host.journal.number)
+    host.journal.commit()
+    group, is_known = session.forget(7)
+    assert is_known
+    session.detached()
+    session.attached(lambda _: None)
+    assert session.forget(7) == (group, False)
+    assert group > host.journal.through
