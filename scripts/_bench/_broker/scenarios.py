@@ -55,14 +55,14 @@ SCENARIOS = {
     ),
     "durable_qos1": replace(
         _row(
-            "the same to a kept session; ours on disk (FULL)",
+            "QoS 1, 20 in flight, a kept session; ours on disk (FULL)",
             pubs=10, subs=1, qos=1, window=20, cap=800, count=MANY, kept=1,
         ),
         is_durable=True,
     ),
     "qos0_fanin": _row("QoS 0, 10 publishers, 1 subscriber", pubs=10, subs=1, qos=0, cap=5000, count=MANY),
     "filters100": _row(
-        "the same, the subscriber has 100 wildcard filters",
+        "QoS 0, 10 publishers, 100 wildcard filters",
         pubs=10, subs=1, qos=0, cap=5000, count=MANY, filters=100,
     ),
     "fanout": _row("QoS 0, 1 publisher, 20 subscribers", pubs=1, subs=20, qos=0, cap=200, count=MANY),
