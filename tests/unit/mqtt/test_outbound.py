@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.mqtt.message import RETAIN_FLAG, Outgoing
-from gateway.mqtt.outbound import REPLAY_BYTES, SEND_WINDOW
+from gateway.mqtt.outbound import REPLAY_AHEAD, REPLAY_BYTES, REPLAY_FILTERS, SEND_WINDOW
 from gateway.mqtt.queues import DropPolicy, QueueBounds
 from tests.fakes.mqtt_sessions import FakeHost, made, outgoing
 
@@ -263,3 +263,36 @@ def test_a_replay_to_a_kept_session_goes_on_after_the_commit() -> None:
     host.journal.commit()
     session.pump()
     assert session.out[0].endswith(b"kept")
+
+
+def test_a_turn_looks_up_only_a_few_filters() -> None:
+    session, _ = made()
+    session.replays = {f"t/{number}": iter(()) for number in range(2 * REPLAY_FILTERS + 1)}
+    for left in (REPLAY_FILTERS + 1, 1, 0):
+        session.pump()
+        assert len(session.replays) == left
+        session.is_dirty = False
+
+
+def test_a_replay_that_nobody_takes_ends_nevertheless() -> None:
+    host = FakeHost()
+    session, _ = made(host, version=5)
+    session.most_bytes = 20
+    count = 2 * REPLAY_BYTES // 1000
+    session.replays = {"t": iter([outgoing(b"x" * 1000, 0)] * count)}
+    session.pump()
+    while host.woken:
+        host.woken.pop().flush()
+    assert not session.replays
+    assert session.dropped == count
+
+
+def test_retained_messages_wait_for_acknowledgements_instead_of_being_dropped() -> None:
+    session, _ = made(FakeHost(QueueBounds(count=REPLAY_AHEAD)))
+    count = SEND_WINDOW + 3 * REPLAY_AHEAD
+    session.replays = {"t": iter([outgoing() for _ in range(count)])}
+    session.pump()
+    for number in range(1, count + 1):
+        assert session.queued <= REPLAY_AHEAD
+        session.acknowledged(number)
+    assert (session.sent, session.dropped, session.unfinished) == (count, 0, 0)
