@@ -45,12 +45,20 @@ class Client:
         self.version = version
         self.has_promise = False  # something was acknowledged: the session must be there for good
         self.connections = 0
+        self.is_staying = False
         self.writer: asyncio.StreamWriter | None = None
 
     @property
     def none(self) -> bytes:
         """No properties, in the dialects that have them."""
         return b"\x00" if self.version == 5 else b""
+
+    async def stay(self, port: int) -> None:
+        """Connect again whenever the connection is lost, until `is_staying` is taken away."""
+        self.is_staying = True
+        while self.is_staying:
+            await self.live(port)
+            await asyncio.sleep(0.001)
 
     async def live(self, port: int) -> None:
         """Connect and go on until the connection ends, however it does."""

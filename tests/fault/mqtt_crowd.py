@@ -145,14 +145,14 @@ async def retained(port: int) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(Client("probe").hello(is_clean=True))
-        writer.write(packet(0x82, b"\x00\x01", text("state/keeper"), b"\x00") + b"\xc0\x00")
-        found = 0
-        while True:
-            first, body = await read(reader)
-            if first >> 4 == 3:
-                found = int(body.split()[-1])
-            elif first == 0xD0:
-                return found
+        writer.write(packet(0x82, b"\x00\x01", text("state/keeper"), b"\x00"))
+        async with asyncio.timeout(2):
+            while True:
+                first, body = await read(reader)
+                if first >> 4 == 3:
+                    return int(body.split()[-1])
+    except TimeoutError:
+        return 0
     finally:
         writer.transport.abort()
 
@@ -162,17 +162,31 @@ async def one_life(crowd: Crowd, launch: Launch, dice: random.Random) -> None:
     crowd.lives += 1
     async with launch(dice) as life:
         promised = crowd.keeper.acknowledged
-        assert await retained(life.port) >= promised, "an acknowledged retained message is gone"
+        if promised:
+            found = await retained(life.port)
+            assert found >= promised, f"retained {promised} is gone, {found} is there"
         async with asyncio.TaskGroup() as group:
             for client in crowd.present():
-                group.create_task(client.live(life.port))
+                group.create_task(client.stay(life.port))
             if crowd.lives == 1:
                 await eventually(lambda: all(each.has_promise for each in crowd.subscribers))
                 await eventually(lambda: crowd.far.has_promise)
-            await asyncio.sleep(dice.uniform(*ALIVE_S))
+            await interrupted(crowd, dice)
             if crowd.lives % 5 == 2:
                 await join(crowd, life.port, group)
+            for client in crowd.everybody():
+                client.is_staying = False
             await life.kill()
+
+
+async def interrupted(crowd: Crowd, dice: random.Random) -> None:
+    """Let a life go on for a while; now and then somebody loses the connection and comes back at once."""
+    until = asyncio.get_running_loop().time() + dice.uniform(*ALIVE_S)
+    while asyncio.get_running_loop().time() < until:
+        await asyncio.sleep(dice.uniform(0.01, 0.05))
+        writer = dice.choice(crowd.present()).writer
+        if writer is not None:
+            writer.transport.abort()
 
 
 async def join(crowd: Crowd, port: int, group: asyncio.TaskGroup) -> None:
@@ -219,7 +233,8 @@ async def finish(crowd: Crowd, launch: Launch, dice: random.Random) -> None:
             await eventually(
                 lambda: all(p.is_idle for p in crowd.publishers) and not crowd.missing(), seconds=15
             )
-        assert not crowd.missing()[:5]
+        missing = crowd.missing()
+        assert not missing, f"{len(missing)}: {missing[:5]}"
         assert all(publisher.is_idle for publisher in crowd.publishers)
         await eventually(lambda: not any(each.held for each in crowd.receivers()))
         await rest(crowd)
@@ -237,5 +252,5 @@ async def survives(launch: Launch, kills: int, seed: int, version: int) -> Crowd
         await one_life(crowd, launch, dice)
     await finish(crowd, launch, dice)
     sent = sum(publisher.last for publisher in crowd.publishers)
-    assert sent > 20 * kills, f"only {sent} messages: no test at all"
+    assert sent > 5 * kills, f"only {sent} messages: no test at all"
     return crowd
