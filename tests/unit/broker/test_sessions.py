@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.broker.access_change import user_changed
 from gateway.broker.server import Broker
 from gateway.mqtt.journal import (
     Kept,
@@ -11,19 +12,22 @@ from gateway.mqtt.journal import (
     KeptSubscription,
     SessionKey,
 )
-from gateway.mqtt.ports import Granted, PrincipalKind, Refused, Session, Wait
+from gateway.mqtt.ports import Granted, Principal, PrincipalKind, Refused, Session, Wait
+from tests.fakes import raw_packets as raw
 from tests.fakes.mqtt_broker import (
     DEVICE,
     OTHER,
     PRINCIPALS,
     RawClient,
     authenticate,
+    connect,
     packet,
     publish,
     running,
     subscribe,
 )
 from tests.fakes.mqtt_sessions import SlowJournal, message
+from tests.fakes.raw_scene import scene
 from tests.fakes.waiting import eventually
 
 
@@ -117,8 +121,6 @@ async def test_what_was_found_is_sent_again_in_order_with_its_packet_ids() -> No
 
 
 def _connect(name: str) -> bytes:
-    from tests.fakes.mqtt_broker import connect
-
     return connect(name, "c", clean=False)
 
 
@@ -241,6 +243,117 @@ async def _count(client: RawClient, number: int, acks: list[int], messages: list
             messages[number] += 1
             cut = 2 + int.from_bytes(body[:2], "big")
             client.send(packet(0x40, body[cut : cut + 2]))
+
+
+async def test_session_present_1_means_that_taken_qos_2_messages_are_still_known() -> None:
+    taken: list[bytes] = []
+    async with running() as (broker, port):
+        broker.claim_uuids(lambda *_: Refused("x"), lambda *_: Granted(1), lambda *_: None)
+        broker.subscribe("lab/#", lambda _, payload, __: taken.append(payload))
+        client = await RawClient.login(port, OTHER, clean=False)
+        assert await client.subscribed(OTHER, qos=1) == b"\x01"
+        client.send(publish("lab/a", b"once", 2, 7))
+        assert await client.read() == (0x50, b"\0\7")
+        await client.gone()
+        await eventually(lambda: broker.stats()["kept_sessions"] == 1)
+        client = await RawClient.open(port)
+        client.send(connect(OTHER, f"{OTHER[:8]}-client", clean=False))
+        assert await client.read() == (0x20, b"\1\0")
+        client.send(publish("lab/a", b"once", 2, 7, flags=8))
+        assert await client.read() == (0x50, b"\0\7")
+        assert taken == [b"once"]
+
+
+async def test_pubcomp_to_whoever_takes_over_waits_for_the_disk() -> None:
+    journal = SlowJournal()
+    async with running(journal=journal) as (broker, port):
+        writer = await RawClient.login(port, "writer", clean=False)
+        writer.send(publish("home/a", b"x", 2, 7))
+        await eventually(lambda: broker.unsettled)
+        journal.commit()
+        assert await writer.read() == (0x50, b"\0\7")
+        writer.send(packet(0x62, b"\0\7"))
+        await eventually(lambda: broker.unsettled)
+        writer = await RawClient.login(port, "writer", clean=False)
+        writer.send(packet(0x62, b"\0\7"))
+        assert await writer.is_quiet()
+        journal.commit()
+        assert await writer.read() == (0x70, b"\0\7")
+
+
+async def test_pubrel_to_whoever_takes_over_waits_for_the_disk() -> None:
+    journal = SlowJournal()
+    async with running(journal=journal) as (broker, port):
+        reader = await RawClient.login(port, "reader", clean=False)
+        reader.send(subscribe("home/a", qos=2))
+        await eventually(lambda: broker.unsettled)
+        journal.commit()
+        assert (await reader.read())[0] == 0x90
+        broker.publish("home/a", b"x", qos=2)
+        journal.commit()
+        assert (await reader.read())[0] == 0x34
+        reader.send(packet(0x50, b"\0\1"))
+        await eventually(lambda: broker.unsettled)
+        reader = await RawClient.login(port, "reader", clean=False)
+        assert await reader.is_quiet()
+        journal.commit()
+        assert await reader.read() == (0x62, b"\0\1")
+
+
+async def test_an_ended_sessions_own_copy_is_not_given_to_its_shared_group() -> None:
+    async with running() as (broker, port):
+        member = await RawClient.login(port, "reader", "member", clean=False)
+        other = await RawClient.login(port, "reader", "other")
+        await member.subscribed("home/#", qos=1)
+        await member.subscribed("$share/g/home/#", qos=1)
+        await other.subscribed("$share/g/home/#", qos=1)
+        for payload in (b"1", b"2"):  # to the member both, and one of them once more for the group
+            broker.publish("home/x", payload, qos=1)
+        first = (await other.message())[1]
+        await member.gone()
+        await eventually(lambda: broker.stats()["kept_sessions"] == 1)
+        assert await other.is_quiet()
+        broker.registry.drop_kept(("reader", "member"))
+        assert {first, (await other.message())[1]} == {b"1", b"2"}
+        assert await other.is_quiet()
+
+
+async def test_no_local_holds_for_a_session_that_now_speaks_mqtt_3() -> None:
+    async with scene(version=5) as made:
+        told = {raw.Prop.SESSION_EXPIRY: 100}
+        client = await made.client(clean=False, props=told)
+        await client.subscribe(("home/a", 1 | raw.NO_LOCAL))
+        await made.cut(client)
+        client = await made.client(version=4, clean=False)
+        for payload in (b"found", b"remembered"):
+            await client.publish("home/a", payload, 1)
+            await client.nothing()
+        made.broker.publish("home/a", b"of others", qos=1)
+        await client.message(payload=b"of others")
+
+
+async def test_what_waits_is_not_handed_over_once_its_owner_may_not_read_it() -> None:
+    async with running() as (broker, port):
+        reader = await RawClient.login(port, "kitchen", clean=False)
+        await reader.subscribed("home/#", qos=1)
+        await reader.gone()
+        await eventually(lambda: broker.stats()["kept_sessions"] == 1)
+        broker.publish("home/kitchen/lamp", b"secret", qos=1)
+        assert broker.stats()["queued"] == 1
+        user_changed(broker, "kitchen", Principal(PrincipalKind.USER, "kitchen"), "roles changed")
+        assert broker.stats()["queued"] == 0
+
+
+async def test_what_was_found_is_not_handed_over_where_its_owner_may_not_read_it() -> None:
+    journal = SlowJournal()
+    broker = Broker(authenticate, journal=journal)
+    deliveries = [
+        KeptDelivery(number, (message(topic), 1, b""), is_released=False)
+        for number, topic in ((5, "home/kitchen/lamp"), (6, "garden/gate"))
+    ]
+    broker.restore(found("kitchen", deliveries=deliveries), lambda k: PRINCIPALS.get(k.identity))
+    assert journal.notes == [("finish", 9, 6)]
+    assert broker.stats()["queued"] == 1
 
 
 def test_kinds_are_part_of_a_kept_sessions_name() -> None:

@@ -2,7 +2,9 @@
 
 from gateway.broker.server import Broker
 from gateway.mqtt.journal import Kept, KeptWill, SessionKey
-from gateway.mqtt.ports import CONSUMED, PrincipalKind, Publish, Session, Verdict, Wait
+from gateway.mqtt.message import Message
+from gateway.mqtt.ports import CONSUMED, Principal, PrincipalKind, Publish, Session, Verdict, Wait
+from tests.fakes import raw_packets as raw
 from tests.fakes.mqtt_broker import (
     DEVICE,
     PRINCIPALS,
@@ -14,9 +16,26 @@ from tests.fakes.mqtt_broker import (
     text,
 )
 from tests.fakes.mqtt_sessions import SlowJournal, message
+from tests.fakes.raw_mqtt import RawMqtt
+from tests.fakes.raw_scene import scene
 from tests.fakes.waiting import eventually
 
 WILL = ("home/will", b"gone", 0)
+
+
+class KeepingJournal(SlowJournal):
+    """Keeps wills, and the names under which they were forgotten."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wills: list[KeptWill] = []
+        self.forgotten: list[SessionKey] = []
+
+    def will(self, key: SessionKey, message: Message | None, delay_s: int = 0) -> None:
+        if message is None:
+            self.forgotten.append(key)
+        else:
+            self.wills.append(KeptWill(key, message, delay_s))
 
 
 def connect5(client_id: str, *, delay_s: int, expiry_s: int, clean: bool = True) -> bytes:
@@ -141,3 +160,42 @@ async def test_a_login_of_its_client_voids_a_will_that_was_found() -> None:
         await client.read()
         broker.sweep(broker.now() + 31)
         assert heard == []
+
+
+async def test_the_expiry_of_a_will_begins_when_it_is_published() -> None:
+    async with scene(version=5) as made:
+        heard = await made.client("heard")
+        await heard.subscribe("home/will")
+        told = {raw.Prop.MESSAGE_EXPIRY: 60, raw.Prop.CONTENT_TYPE: "text"}
+        will = raw.RawWill("home/will", b"gone", properties=told)
+        client = await made.client(keep_alive=0, will=will)
+        made.pass_s(3600)
+        await client.cut()
+        await heard.message(payload=b"gone", properties=told)
+
+
+async def test_the_expiry_of_a_will_that_was_found_begins_when_it_is_published() -> None:
+    journal = KeepingJournal()
+    async with running(journal=journal) as (_, port):
+        client = await RawMqtt.open(port, 5)
+        told = {raw.Prop.MESSAGE_EXPIRY: 60}
+        await client.connect(will=raw.RawWill("home/will", b"gone", retain=True, properties=told))
+        (kept,) = journal.wills
+        await client.gone()
+    broker = Broker(authenticate)
+    broker.now = lambda: 100_000.0
+    broker.restore(Kept(wills=[kept]), lambda key: PRINCIPALS.get(key.identity))
+    broker.sweep(100_031.0)
+    found = broker.routing.retained.get("home/will")
+    assert found is not None
+    assert (found.payload, found.expires_at) == (b"gone", 100_060.0)
+
+
+async def test_a_will_is_forgotten_under_the_name_it_was_kept_under() -> None:
+    journal = KeepingJournal()
+    broker = Broker(authenticate, journal=journal)
+    key = SessionKey(PrincipalKind.DEVICE, DEVICE, "c")
+    found = KeptWill(key, message("message", b"gone"), 0)
+    broker.restore(Kept(wills=[found]), lambda _: Principal(PrincipalKind.CHILD, DEVICE))
+    broker.sweep(broker.now() + 31)
+    assert journal.forgotten == [key]
