@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from gateway.app.logins import User, parsed_hash
-from gateway.config.roles import SHIPPED, grants_of
+from gateway.config.roles import RESERVED, SHIPPED, grants_of
 from gateway.config.schema import MqttSettings
 from gateway.errors import ConfigError
 from gateway.model import is_uuid
@@ -158,6 +158,12 @@ class Accounts:
                 f"{name} is shaped like a uuid, and uuids are the names of devices",
                 code="GW-1131",
                 hint="give the user another name; devices log in with uuid and token, without any user",
+            )
+        if name.startswith(RESERVED):
+            raise ConfigError(
+                f"{name!r} cannot be a user's name: {name.partition(':')[0]}: begins names of the gateway's own",
+                code="GW-1131",
+                hint="give the user a name without it",
             )
         if not 0 < len(name) <= MOST_NAME or not name.isprintable() or name != name.strip():
             raise ConfigError(

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gateway.cli.control_client import stream
-from gateway.cli.output import coloured
+from gateway.cli.output import coloured, plain
 from gateway.cli.places import state_of
 
 COLOURS = {"received": "green", "sent": "blue", "event": "yellow"}
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 def _line(row: dict[str, Any]) -> str:
     at_s, at_ms = divmod(row["at_ms"], 1000)
     clock = time.strftime("%H:%M:%S", time.localtime(at_s))
-    who = f"{row['identity'] or '?'} ({row['client_id'] or row['peer']})"
+    who = plain(f"{row['identity'] or '?'} ({row['client_id'] or row['peer']})")
     way = {"received": f"from {who}", "sent": f"to {who}"}.get(row["direction"], who)
     said = coloured(f"{way}: {row['text']}", COLOURS.get(row["direction"], "dim"))
     return f"{clock}.{at_ms:03d}  {said}"

@@ -16,6 +16,13 @@ def coloured(text: str, colour: str) -> str:
     return f"\033[{COLOURS[colour]}m{text}\033[0m"
 
 
+def plain(text: str) -> str:
+    """Return a text on one line; what would command the terminal (a client chose it) is spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON for programs."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
@@ -25,6 +32,7 @@ def print_table(rows: Sequence[Sequence[str]], *, indent: str = "") -> None:
     """Print rows with their columns aligned."""
     if not rows:
         return
+    rows = [[plain(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]

@@ -6,7 +6,7 @@ then tries the last good copies.
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -154,7 +154,8 @@ class _Judge:
                 self._parked_links.add(found.serial[int(loc[1])].name)
             if loc[:2] == ("mqtt", "bridges"):
                 self._parked_bridges.add(found.mqtt.bridges[int(loc[2])].name)
-        return without_faulty_listeners(found, [loc for loc, _, _ in faults])
+        places = [loc for loc, _, _ in faults]
+        return without_faulty_listeners(_without_nameless(found, places), places)
 
     def _in_file(self, loc: Loc) -> Loc:
         """Return a place among the right items as a place in the file, where wrong ones stand between."""
@@ -255,6 +256,14 @@ class _Judge:
         bridges = tuple(b for b in settings.mqtt.bridges if b.name not in self._parked_bridges)
         mqtt = settings.mqtt.model_copy(update={"bridges": bridges})
         return settings.model_copy(update={"serial": kept, "mqtt": mqtt})
+
+
+def _without_nameless(settings: Settings, faults: Sequence[Loc]) -> Settings:
+    """Return the settings without users whose names are wrong: they are the names of somebody else."""
+    bad = {loc[2] for loc in faults if loc[:2] == ("mqtt", "users") and loc[3:] == ("name",)}
+    users = tuple(user for index, user in enumerate(settings.mqtt.users) if index not in bad)
+    mqtt = settings.mqtt.model_copy(update={"users": users})
+    return settings.model_copy(update={"mqtt": mqtt})
 
 
 def _driver_tables(settings: Settings) -> Iterator[tuple[Loc, str, Mapping[str, Any], str]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from gateway.config.bridge_rules import bridge_faults
 from gateway.config.listener_rules import LOOPBACKS, listener_faults
 from gateway.config.problems import Complaint, Loc
-from gateway.config.roles import SHIPPED
+from gateway.config.roles import RESERVED, SHIPPED
 from gateway.config.schema import Settings
 from gateway.errors import ConfigError
 from gateway.model import is_uuid
@@ -25,6 +25,10 @@ def unmet(settings: Settings) -> Iterator[tuple[Loc, str, Complaint]]:
             fault = Complaint(
                 "GW-1004", user.name, "a name that is not shaped like a device's uuid"
             )
+            yield ("mqtt", "users", index, "name"), f"users {user.name}", fault
+        if user.name.startswith(RESERVED):
+            expected = "a name that does not begin with " + ", ".join(RESERVED)
+            fault = Complaint("GW-1004", repr(user.name), expected)
             yield ("mqtt", "users", index, "name"), f"users {user.name}", fault
         for role in user.roles:
             if role not in known:

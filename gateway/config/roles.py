@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping
 from gateway.config.schema import RoleSettings
 from gateway.mqtt.ports import Grant
 
+RESERVED = ("anonymous:", "bridge:", "unix:")
+"""How names of those begin who log in without a password; a user of such a name would share their sessions."""
+
 SHIPPED: Mapping[str, tuple[Grant, ...]] = {
     "home": (
         Grant("homeassistant/#", read=True, write=True),

@@ -83,7 +83,16 @@ async def test_an_unknown_role_is_refused_with_the_list_of_roles(accounts: Told)
 
 @pytest.mark.parametrize(
     "name",
-    ["6F1C2B1E-0000-4000-8000-000000000001", "", " anna", "an\nna", "a" * 65],
+    [
+        "6F1C2B1E-0000-4000-8000-000000000001",
+        "",
+        " anna",
+        "an\nna",
+        "a" * 65,
+        "bridge:home",
+        "anonymous:tcp",
+        "unix:0",
+    ],
 )
 async def test_a_name_that_cannot_be_a_users_is_refused(accounts: Told, name: str) -> None:
     assert (await refused(accounts, "-add", name=name, hash=HASH)).code == "GW-1131"

@@ -206,3 +206,11 @@ def test_a_trace_that_is_refused_says_why(
     fault = {"error": "no filter", "code": "GW-1139", "hint": "write one"}
     assert run(tmp_path, {"GET /broker/trace?topic=x": (409, fault)}, "trace", "--topic", "x")[0] == 1  # fmt: skip
     assert "GW-1139 no filter" in capsys.readouterr().err
+
+
+def test_a_trace_cannot_command_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = {**TRACED, "client_id": "lap\x1b[2Jtop"}
+    run(tmp_path, {"GET /broker/trace": events(("line", odd))}, "trace")
+    assert "from anna (lap\\u001b[2Jtop): PINGREQ" in capsys.readouterr().out

@@ -27,6 +27,13 @@ def test_values_lose_needless_digits_and_whole_numbers_do_not() -> None:
     assert with_unit({"value": True, "unit": ""}) == "True"
 
 
+def test_what_a_client_chose_cannot_command_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_table([("a\x1b[2Jb", "c\nd"), ("käse", "\u202ee\x9b")])
+    assert capsys.readouterr().out == "a\\u001b[2Jb  c\\u000ad\nkäse         \\u202ee\\u009b\n"
+
+
 def test_columns_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     print_table([("a", "b", "c"), ("long", "x", "")])
     assert capsys.readouterr().out == "a     b  c\nlong  x\n"

@@ -52,6 +52,12 @@ WRONG = [
         2,
         "not shaped like a device's uuid",
     ),
+    (
+        "[[mqtt.users]]\nname = 'bridge:home'\npassword_file = 'p'",
+        "GW-1004",
+        2,
+        "does not begin with anonymous:, bridge:, unix:",
+    ),
     ("[mqtt.tls]\nkey_file = 'k'", "GW-1004", 1, "certificate_file"),
 ]
 
@@ -63,6 +69,14 @@ def test_a_wrong_key_is_named_with_its_line(text: str, code: str, line: int, say
     assert says in row.text
     assert f"{FILE}:{line}: " in row.text
     assert row.hint
+
+
+@pytest.mark.parametrize("name", ["bridge:home", "6f1c2b1e-0000-4000-8000-000000000001"])
+def test_a_user_with_the_name_of_somebody_else_is_left_out(name: str) -> None:
+    users = "[[mqtt.users]]\nname = '{}'\npassword_file = 'p'\n"
+    assert [u.name for u in judged(users.format(name) + users.format("a")).settings.mqtt.users] == [
+        "a"
+    ]
 
 
 def test_several_faults_are_told_at_once_in_the_order_of_the_file() -> None:
