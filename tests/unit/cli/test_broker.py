@@ -212,5 +212,5 @@ def test_a_trace_cannot_command_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     odd = {**TRACED, "client_id": "lap\x1b[2Jtop"}
-    run(tmp_path, {"GET /broker/trace": events(("line", odd))}, "trace")
+    run(tmp_path, {"GET /broker/trace?": events(("line", odd))}, "trace")
     assert "from anna (lap\\u001b[2Jtop): PINGREQ" in capsys.readouterr().out
