@@ -8,7 +8,7 @@ from gateway.broker.connection import UNFLUSHED_BYTES, Connection
 from gateway.broker.limits import Limits
 from gateway.broker.server import Broker
 from gateway.mqtt.ports import CONSUMED, Publish, Session, Verdict, Wait
-from tests.fakes.mqtt_broker import DEVICE, authenticate, connect, packet, publish, subscribe
+from tests.fakes.mqtt_broker import DEVICE, OTHER, authenticate, connect, packet, publish, subscribe
 
 
 class FakeTransport(asyncio.Transport):
@@ -113,3 +113,34 @@ async def test_a_lone_qos_1_packet_without_a_valid_id_closes() -> None:
         writer.data_received(publish("a/b", b"x", 1, 1))
         writer.data_received(packet(0x32, body))
         assert writer.closing is not None
+
+
+@pytest.mark.parametrize("is_one_read", [True, False])
+async def test_nothing_behind_a_disconnect_is_handled(is_one_read: bool) -> None:
+    broker = Broker(authenticate)
+    taken: list[bytes] = []
+    known: list[bool] = []
+
+    def take(session: Session, publish: Publish) -> Verdict:
+        if not known:
+            return Wait("key")
+        taken.append(publish.payload)
+        return CONSUMED
+
+    broker.claim("message", take)
+    broker.subscribe("lab/#", lambda _, payload, __: taken.append(payload))
+    device, _ = client(broker, OTHER)
+    packets = [
+        publish("message", b"before", 1, 1),
+        b"\xe0\x00",
+        publish("lab/a", b"after", 1, 2),
+        b"\xc0\x00",
+    ]
+    for data in [b"".join(packets)] if is_one_read else packets:
+        device.data_received(data)
+    assert taken == []
+    known.append(True)
+    broker.resume(["key"])
+    assert taken == [b"before"]
+    assert device.closing == "left"
+    assert broker.connections == []

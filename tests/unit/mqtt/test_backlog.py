@@ -52,6 +52,7 @@ def test_a_message_that_fits_once_older_ones_are_gone_takes_their_place() -> Non
 
 def test_a_refused_message_uses_up_no_packet_id() -> None:
     session = offline(FakeHost(QueueBounds(count=200, policy=DropPolicy.NEWEST)))
+    session.window = 100
     for _ in range(300):
         session.send(outgoing())
     session.attached(lambda _: None)
