@@ -76,7 +76,7 @@ class Certificates:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             if self._tls.certificate_file is None:
-                if await asyncio.to_thread(self.own.renew):
+                if await asyncio.to_thread(self.own.keep_up):
                     self.own.reload()
                     log.info("certificate renewed")
             else:

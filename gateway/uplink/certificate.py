@@ -7,6 +7,7 @@ no host, as those children do, until somebody removes it.
 
 import hashlib
 import json
+import logging
 import ssl
 import weakref
 from collections.abc import Callable, Sequence
@@ -14,9 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.errors import ConfigError
 from gateway.runtime.files import write_atomically
 from gateway.uplink.authority import Authority, now_s, unusable
 from gateway.uplink.machine_names import MachineNames, names_of_this_machine
+
+log = logging.getLogger(__name__)
 
 RENEW_BEFORE_S = 60 * 86_400
 
@@ -94,11 +98,12 @@ class OwnCertificate:
         self._files = _Files.of(state_dir)
         self._more_names = tuple(more_names)
         self._names_now = names
+        self._is_told = False  # that it could not be renewed
         self._contexts: weakref.WeakSet[ssl.SSLContext] = weakref.WeakSet()
 
     def context(self, prepare: Callable[[ssl.SSLContext], None] = lambda _: None) -> ssl.SSLContext:
         """Return the context of a TLS listener; raises ConfigError (GW-1612). `prepare` may ask for client certificates."""
-        self.renew()
+        self.keep_up()
         context = self._showing(self._files.chain, prepare)
         self._contexts.add(context)
         if not self._files.legacy.exists():
@@ -150,6 +155,24 @@ class OwnCertificate:
         }
         write_atomically(files.said, json.dumps(said, indent=2).encode() + b"\n", mode=0o644)
         return True
+
+    def keep_up(self) -> bool:
+        """Renew; where that cannot be (the CA's key is elsewhere), a certificate that is valid still serves on."""
+        try:
+            return self.renew()
+        except ConfigError as error:
+            self._check_halves()
+            said, now = self._said(), now_s()
+            if said is None or not said["from_s"] <= now < said["until_s"]:
+                raise
+            if not self._is_told:
+                self._is_told = True
+                days = (said["until_s"] - now) // 86_400
+                log.warning(
+                    "certificate not renewed; the one of before serves on",
+                    extra={"code": error.code, "error": error.text, "days_left": days},
+                )
+            return False
 
     def reload(self) -> None:
         """Let new connections see a renewed certificate; call it where connections are accepted."""

@@ -138,6 +138,26 @@ def test_a_ca_whose_key_went_is_never_made_anew_but_its_certificate_serves_on(tm
         made(tmp_path, MachineNames(("new.example",), ()))
 
 
+def test_a_valid_certificate_serves_on_where_a_new_name_cannot_be_signed(tmp_path, caplog):
+    pin = made(tmp_path).pin()
+    (tmp_path / "secrets" / "ca.pem").unlink()
+    moved = MachineNames(HOME.dns, ("127.0.0.1", "192.0.2.8"))
+    own = OwnCertificate(tmp_path, names=lambda _: moved)
+    client = ssl.create_default_context(cafile=str(tmp_path / "tls" / "ca.crt"))
+    assert key_pin(shake_hands(own.context(), client, "gateway.local")) == pin
+    assert "not renewed" in caplog.text
+
+
+def test_one_that_has_ended_does_not(tmp_path, monkeypatch):
+    made(tmp_path)
+    (tmp_path / "secrets" / "ca.pem").unlink()
+    own = OwnCertificate(tmp_path, names=lambda _: HOME)
+    until_s = json.loads((tmp_path / "tls" / "server.json").read_text())["until_s"]
+    monkeypatch.setattr("gateway.uplink.certificate.now_s", lambda: until_s)
+    with pytest.raises(ConfigError, match=r"ca\.pem cannot be used"):
+        own.context()
+
+
 def test_the_ca_certificate_for_people_is_written_again_when_it_went(tmp_path):
     made(tmp_path)
     path = tmp_path / "tls" / "ca.crt"
