@@ -19,6 +19,7 @@ from gateway.app.operations import NodeOperations
 from gateway.app.parking import parking
 from gateway.broker.listeners import Listener
 from gateway.broker.unix_socket import UnixListener
+from gateway.config.listener_tables import TcpListener
 from gateway.errors import ConfigError
 from gateway.runtime.supervisor import Service
 
@@ -52,8 +53,7 @@ class Faces:
         entrances, broker = parts.mesh.entrances.entrances, parts.mesh.broker
         certificates = Certificates(mqtt.tls, parts.options.state_dir, parts.loaded.resolve)
         self._listeners = network_listeners(broker, mqtt, entrances, certificates)
-        if mqtt.engine == "amqtt":
-            self._listeners.pop("tcp", None)
+        if mqtt.engine == "amqtt" and self._listeners.pop("tcp", None) is not None:
             self._open_amqtt()
         self.services += self._listeners.values()
         if mqtt.unix.enabled:
@@ -73,6 +73,7 @@ class Faces:
         """Let amqtt serve users and plain topics on the plain listener; devices and children need ours (TLS)."""
         mqtt = self._parts.settings.mqtt
         with parking("mqtt-amqtt", self._parts.park):
+            _refuse_unguarded(mqtt.tcp)
             try:
                 from gateway.broker.engine_amqtt import AmqttEngine  # noqa: PLC0415 - only when chosen
             except ImportError as error:
@@ -84,7 +85,7 @@ class Faces:
             for chatty in ("amqtt", "transitions"):
                 logging.getLogger(chatty).setLevel(logging.WARNING)
             self.amqtt = AmqttEngine(
-                self._parts.mesh.users,
+                self._parts.mesh.bans,  # and behind it what [mqtt.tcp] lets in
                 host=mqtt.tcp.bind[0],
                 port=mqtt.tcp.port,
                 accept_risks=mqtt.accept_amqtt_risks,
@@ -176,6 +177,20 @@ class Faces:
     def outside_name() -> str:
         """Return how other machines of the network find this one: by mDNS."""
         return f"{socket.gethostname().split('.')[0]}.local"
+
+
+def _refuse_unguarded(tcp: TcpListener) -> None:
+    """Refuse what amqtt would not keep to: it would let in more than the configuration says."""
+    what = "proxy_protocol" if tcp.proxy_protocol else "more than one address in bind"
+    if "user" not in tcp.kinds:
+        what = "kinds without users"
+    elif not tcp.proxy_protocol and len(tcp.bind) == 1:
+        return
+    raise ConfigError(
+        f"mqtt.tcp asks for {what}, which amqtt cannot do",
+        code="GW-1111",
+        hint='set mqtt.engine = "own", or change [mqtt.tcp]',
+    )
 
 
 class Renamed:

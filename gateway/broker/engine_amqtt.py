@@ -69,7 +69,7 @@ class Users:
                 name,
                 password.encode() if isinstance(password, str) else password,
                 f"{session.remote_address}:{session.remote_port}",
-                "amqtt",
+                "tcp",  # whose rules hold: amqtt listens in its place
             ),
             lambda answer: None if answered.done() else answered.set_result(answer),
         )
@@ -96,7 +96,7 @@ class Users:
     def principal(self, session: AmqttSession | None) -> Principal | None:
         """Return whose session this is, if that was proved and nobody claims another name on it."""
         known = self._proved.get(id(session))
-        if session is None or known is None or session.username != known[1]:
+        if session is None or known is None or (session.username or "") != known[1]:
             return None
         return known[2]
 

@@ -42,12 +42,32 @@ def test_a_user_hears_plain_topics_of_a_node_that_runs_amqtt(tmp_path: Path):
     (tmp_path / "ada.password").write_text("right")
     node = Node(tmp_path, config=CONFIG)
     with running(node):
-        assert any("amqtt" in where for where in node.status()["mqtt"]["listeners"])
+        assert any("(amqtt)" in where for where in node.status()["mqtt"]["listeners"])
         said = heard(node, tmp_path, "right").stdout
         assert said.startswith('gateway/health {"uptime_s":')
         refused = heard(node, tmp_path, "wrong")
         assert refused.returncode != 0
         assert refused.stdout == ""
+
+
+def test_what_the_listener_lets_in_holds_for_amqtt_too(tmp_path: Path):
+    (tmp_path / "ada.password").write_text("right")
+    node = Node(tmp_path, config=CONFIG)
+    node.config.write_text(
+        node.config.read_text().replace("[mqtt.tcp]\n", '[mqtt.tcp]\nroles = ["home"]\n')
+    )
+    with running(node):
+        assert heard(node, tmp_path, "right").stdout == ""
+
+
+def test_amqtt_does_not_listen_where_the_listener_is_switched_off(tmp_path: Path):
+    (tmp_path / "ada.password").write_text("right")
+    node = Node(tmp_path, config=CONFIG)
+    node.config.write_text(
+        node.config.read_text().replace("[mqtt.tcp]\n", "[mqtt.tcp]\nenabled = false\n")
+    )
+    with running(node):
+        assert not any("(amqtt)" in where for where in node.status()["mqtt"]["listeners"])
 
 
 def test_a_command_written_through_amqtt_reaches_the_device(tmp_path: Path):
