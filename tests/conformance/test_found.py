@@ -72,6 +72,18 @@ async def test_a_will_that_waits_expires_from_its_publication_on(scene5: Scene):
     await later.message(topic="will", retain=True)
 
 
+async def test_no_local_keeps_a_clients_own_will_from_it(scene5: Scene):
+    """It was published by a connection of the same client id [MQTT-3.8.3-3]."""
+    kept = {raw.Prop.SESSION_EXPIRY: 60}
+    client = await scene5.client("c", props=kept, will=RawWill("will", b"x", 1))
+    await client.subscribe(("will", 1 | raw.NO_LOCAL), ("own", 1 | raw.NO_LOCAL))
+    await client.publish("own", b"x", 1)
+    await client.nothing()
+    await scene5.cut(client)
+    again = await scene5.client("c", props=kept, clean=False)
+    await again.nothing()
+
+
 async def test_a_mosquitto_bridge_is_told_to_try_without_its_mark(scene: Scene):
     """It adds 0x80 to the level, and goes on without it only after code 1 in the form of 3.1.1."""
     for level in (0x83, 0x84):

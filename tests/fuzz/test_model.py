@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import precondition, rule
 
 from gateway.broker.limits import WILL_GRACE_S
@@ -44,6 +44,7 @@ class Machine(Clients):
             ),
             min_size=1,
             max_size=2,
+            unique_by=lambda one: one[0],  # the same filter twice stands in line once
         ),
         identifier=st.sampled_from((0, 0, 1, 300)),
     )
@@ -237,7 +238,11 @@ class Durable(Machine):
         self.look()
 
 
+PHASES = [Phase.generate, *([Phase.shrink] if os.environ.get("FUZZ_SHRINK") else [])]
+"""Making an example small takes minutes, and one of 50 steps can be read: only on request."""
+
 COMMON = settings(
+    phases=PHASES,
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")),
     stateful_step_count=50,
     deadline=None,
