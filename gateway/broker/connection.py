@@ -3,12 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from gateway.broker.caller import Caller
 from gateway.broker.entrance import Entrance
 from gateway.broker.limits import CONNECT_BYTES
 from gateway.broker.pausing import Hold
+from gateway.broker.quick import QUICK, pass_on, took
 from gateway.errors import MalformedFrameError
 from gateway.mqtt import reasons
 from gateway.mqtt.packets import BAD_LENGTH, Will, disconnect, split
@@ -30,22 +32,11 @@ Handler = Callable[["Connection", bytes, int, int, int], bool]
 FIRST_CONNECT = 0x10
 SOLE = frozenset({0x30, 0x32, 0x40})  # PUBLISH at QoS 0 and 1, PUBACK
 UNFLUSHED_BYTES = 1 << 20  # input routed before its output is written, within one tick
+CALM_S = 200e-6  # nothing was read for so long: what this read brings is written at once, not after the tick
 LINGER_S = 5.0  # for unsent bytes of a closed connection
 ROUTES = 1024  # topics remembered per connection
 NO_ROUTES: dict[bytes, Entry] = {}
 """What clients share that have not published; never written to."""
-
-
-def pass_on(sessions: list[MqttSession], packet: bytes) -> None:
-    """Send a packet as it came: QoS 0, not retained, same topic, same dialect."""
-    for session in sessions:
-        if session.is_behind:
-            session.dropped += 1
-            continue
-        session.out.append(packet)
-        session.sent += 1
-        if not session.is_dirty:
-            session.host.wake(session)
 
 
 class Connection(Caller):
@@ -117,12 +108,18 @@ class Connection(Caller):
         routing.unflushed_bytes += size
         if routing.unflushed_bytes > UNFLUSHED_BYTES:
             routing.flush()  # one tick brings so much that receivers' output would pile up
+        now = monotonic()
+        is_calm, routing.read_at = now - routing.read_at > CALM_S, now
+        if is_calm:
+            routing.is_calm = True
         if self._tail or self.holds or self.is_watched:
             self._go_on(data)
         elif 3 < size == data[1] + 2 < 130 and data[0] in SOLE:
             self._process_sole(data, size)
         else:
             self.process(data)
+        if is_calm:
+            routing.calm_over()
 
     def _has_unread_answers(self) -> bool:
         most = 2 * self.broker.limits.unsent_bytes
@@ -141,6 +138,8 @@ class Connection(Caller):
                     self.broker.messages_in += 1
                     pass_on(sessions, data)
                     return
+        elif took(self, data, 0, 2, size):
+            return
         if not self.handle(data, data[0], 2, size) and self.closing is None:
             self.look_ahead(data)  # to be asked again
 
@@ -226,15 +225,16 @@ class Connection(Caller):
                         count += 1
                         pass_on(sessions, data[start:end])
                         continue
+            elif first in QUICK and took(self, data, start, body, end):
+                continue
             done = self.handle(data, first, body, end)
-            if self.closing is not None:
-                break
-            if self.holds:
-                self.broker.messages_in += count
+            if self.holds and self.closing is None:
                 self.look_ahead(data[end if done else start :])
-                return
+            if self.holds or self.closing is not None:
+                used = len(data)  # nothing to be kept, or kept already
+                break
         self.broker.messages_in += count
-        if self.closing is None and used < len(data):
+        if used < len(data):
             self._keep(data, used, need)
 
     def _keep(self, data: bytes, used: int, need: int) -> None:

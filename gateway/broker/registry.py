@@ -78,6 +78,13 @@ class Registry:
         """Return the live connections of an identity."""
         return [self.live[key] for key in self._keys_of(identity)]
 
+    def session(self, key: Key) -> MqttSession | None:
+        """Return the session of a client, connected or put aside."""
+        if (connection := self.live.get(key)) is not None:
+            return connection.session
+        kept = self.kept.get(key)
+        return kept[0] if kept is not None else None
+
     def taken_over(self, identity: str, now: float) -> None:
         """Count take-overs of an identity; many in a minute are two machines with one identity."""
         recent = self._takeovers.setdefault(identity, deque(maxlen=TAKEOVERS_PER_MINUTE + 1))

@@ -54,6 +54,8 @@ class Routing:
         self.held: set[Outbound] = set()  # with deliveries that wait for the disk
         self.unflushed_bytes = 0  # input since the last flush
         self.retained_refused = 0
+        self.is_calm = False
+        self.read_at = 0.0
         self._dirty: list[Outbound] = []
         self._call_soon: Callable[..., object] | None = None
 
@@ -63,11 +65,17 @@ class Routing:
         """Have a session's output written at the end of this loop tick."""
         session.is_dirty = True
         dirty = self._dirty
-        if not dirty:
+        if not dirty and not self.is_calm:
             if self._call_soon is None:
                 self._call_soon = asyncio.get_running_loop().call_soon
             self._call_soon(self.flush)
         dirty.append(session)
+
+    def calm_over(self) -> None:
+        """Write what one read in a calm time brought: no burst is to be expected that could share the write."""
+        self.is_calm = False
+        if self._dirty:
+            self.flush()
 
     def flush(self) -> None:
         """Write what every dirty session has to send."""

@@ -54,7 +54,9 @@ def on_subscribe(connection: Connection, data: bytes, _first: int, body: int, en
     if connection.version < 5:
         codes = bytes(min(code, REFUSED_FILTER) for code in codes)
     connection.acknowledge(suback(number, codes, connection.version), 0, routing.noted, 0)
-    return True  # retained messages follow their SUBACK, once it is written
+    if not session.acks:
+        session.pump()  # retained messages follow their SUBACK
+    return True
 
 
 def normal(pattern: str) -> str:

@@ -157,7 +157,9 @@ class Wills:
         if refusal is not None:
             broker.refused(session, entry.topic, f"will: {refusal}")
         elif isinstance(verdict, Routed) and not entry.is_mesh:
-            broker.routing.publish(self._due_message(will))
+            message = self._due_message(will)
+            message.origin = broker.registry.session((due.key.identity, due.key.client_id))
+            broker.routing.publish(message)
         broker.journal.will(due.key, None)  # in one commit with what it became
 
     def _again(self, due: Due) -> Callable[[bool], None]:

@@ -43,6 +43,17 @@ def encoded(  # noqa: PLR0913 - what a packet consists of
     return b"".join((bytes((first,)), length(size), topic, number, properties, message.payload))
 
 
+def alias_of(raw: bytes, known: dict[bytes, int], most: int) -> tuple[int, bool]:
+    """Return (alias of a topic, 0 when there is none, whether the client knows it); the first `most` topics get one."""
+    alias = known.get(raw)
+    if alias is not None:
+        return alias, True
+    if len(known) >= most:
+        return 0, False
+    known[raw] = alias = len(known) + 1
+    return alias, False
+
+
 def _properties(message: Message, identifiers: bytes, now: float, alias: int) -> bytes:
     if message.expires_at is None and not alias and not identifiers and not message.properties:
         return NO_PROPERTIES

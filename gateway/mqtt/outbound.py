@@ -7,13 +7,12 @@ without a connection, or whose connection takes no more, is *behind*: QoS 0 is d
 from collections.abc import Callable, Iterator
 
 from gateway.mqtt.backlog import Backlog, Host, has_begun, size_of
-from gateway.mqtt.encoding import encoded, head3
+from gateway.mqtt.encoding import alias_of, encoded, head3
 from gateway.mqtt.message import QOS_BITS, Outgoing
 
-SEND_WINDOW = 100  # sent and not acknowledged; mosquitto's 20 halves the speed over a WAN
-ALIASES_OUT = (
-    32  # topics shortened per connection, first come: more would cost more memory than it saves
-)
+SEND_WINDOW = 1000  # sent and not acknowledged; mosquitto's 20 halves the speed over a WAN
+LARGE_BYTES, LARGE_WINDOW = 1024, 100  # above that size fewer: what is in flight is in memory
+ALIASES_OUT = 32  # topics shortened per connection, first come: each costs memory on both sides
 REPLAY_BYTES = 256 << 10  # retained messages sent per turn; the rest follows once these are written
 REPLAY_FILTERS = 8  # filters looked up per turn: each may have to walk all retained topics
 REPLAY_AHEAD = 50  # retained messages that wait for acknowledgements before the next is read
@@ -39,6 +38,7 @@ class Outbound(Backlog):
         "most_bytes",
         "out",
         "released",
+        "replay_room",
         "replays",
         "sent",
         "version",
@@ -61,6 +61,7 @@ class Outbound(Backlog):
         self.inflight = NOTHING_SENT  # packet id -> sent, not acknowledged
         self.released: dict[int, int] | None = None  # QoS 2: PUBREC came -> group that holds this
         self.replays: dict[str, Replay] | None = None  # by filter
+        self.replay_room = REPLAY_BYTES  # left of this turn's
         self.sent = 0
         self.bytes_out = 0
         self._next_id = 0
@@ -79,7 +80,9 @@ class Outbound(Backlog):
 
     def send0(self, packet: bytes) -> bool:
         """Send a whole QoS 0 packet; False when the client is behind and it was dropped."""
-        if self.is_behind or not packet:
+        if self.is_behind:
+            return self.missed0()
+        if not packet:
             self.dropped += 1
             return False
         self.out.append(packet)
@@ -88,22 +91,53 @@ class Outbound(Backlog):
             self.host.wake(self)
         return True
 
+    def missed0(self) -> bool:
+        """Drop a QoS 0 message; it counts where the client is there and slow, not where it is away. Always False."""
+        if self.write is not None:
+            self.dropped += 1
+        return False
+
     def send_plain(self, outgoing: Outgoing) -> bool:
         """Send a QoS 0 message in the client's own dialect."""
         if self.is_behind:
-            self.dropped += 1
-            return False
+            return self.missed0()
         return self.send0(self.packet(outgoing, b"", is_dup=False))
 
     def send(self, outgoing: Outgoing) -> bool:
         """Send or queue a QoS 1 or 2 message that the journal need not hold; False when it was dropped."""
-        if self.is_behind or self.unsent or self.unfinished >= self.window:
+        if self.is_behind or self.unsent or self.unfinished >= self.window_of(outgoing):
             return bool(self._queue(0, outgoing))
         if self.version < 5 and outgoing[1] == 1:
             self._transmit3(self.next_id(), outgoing)
         else:
             self._transmit(self.next_id(), outgoing, is_dup=False)
         return True
+
+    def send1(self, outgoing: Outgoing, head: bytes, payload: bytes) -> None:
+        """Send at QoS 1 to a client of MQTT 3 that no journal keeps; `head` is what precedes the packet id."""
+        inflight = self.inflight
+        if (
+            self.is_behind
+            or self.unsent
+            or self.released
+            or len(inflight) >= self.window
+            or len(payload) > LARGE_BYTES
+        ):
+            self.send(outgoing)
+            return
+        if inflight is NOTHING_SENT:
+            inflight = self.inflight = {}
+        number = self.next_id()
+        inflight[number] = outgoing
+        self.out += (head, number.to_bytes(2, "big"), payload)
+        self.sent += 1
+        if not self.is_dirty:
+            self.host.wake(self)
+
+    def window_of(self, outgoing: Outgoing) -> int:
+        """Return how many messages may be unfinished when this one is sent."""
+        is_large = len(outgoing[0].payload) > LARGE_BYTES
+        return min(self.window, LARGE_WINDOW) if is_large else self.window
 
     def enqueue(self, outgoing: Outgoing, number: int) -> int:
         """Queue a message that group `number` of the journal will hold; return its packet id, 0 when dropped."""
@@ -174,7 +208,10 @@ class Outbound(Backlog):
         if self.version < 5:
             return encoded(outgoing, self.version, number, is_dup=is_dup)
         raw = outgoing[0].raw
-        alias, is_known = self._alias(raw) if self.most_aliases else (0, False)
+        alias, is_known = 0, False
+        if self.most_aliases:
+            self.aliases = {} if self.aliases is None else self.aliases
+            alias, is_known = alias_of(raw, self.aliases, self.most_aliases)
         packet = encoded(
             outgoing,
             5,
@@ -189,18 +226,6 @@ class Outbound(Backlog):
                 del self.aliases[raw]  # the client never hears of it
             return b""
         return packet
-
-    def _alias(self, raw: bytes) -> tuple[int, bool]:
-        known = self.aliases
-        if known is None:
-            known = self.aliases = {}
-        alias = known.get(raw)
-        if alias is not None:
-            return alias, True
-        if len(known) >= self.most_aliases:
-            return 0, False
-        known[raw] = alias = len(known) + 1
-        return alias, False
 
     # ---- answers of the client ----
 
@@ -258,7 +283,7 @@ class Outbound(Backlog):
             self._replay()
         unsent = self.unsent
         through = self.host.journal.through
-        while unsent and not self.is_behind and self.unfinished < self.window:
+        while unsent and not self.is_behind and self.unfinished < self.window_of(unsent[0][2]):
             if unsent[0][1] > through:
                 break
             packet_id, number, outgoing = self._take_unsent()
@@ -277,11 +302,10 @@ class Outbound(Backlog):
 
     def _replay(self) -> None:
         """Send retained messages, as many as one turn and the client's window allow."""
-        room, looks = REPLAY_BYTES, REPLAY_FILTERS
         replays = self.replays
         assert replays is not None
         while replays and not self.is_behind and self.queued < REPLAY_AHEAD:
-            if room <= 0 or looks <= 0:
+            if self.replay_room <= 0:
                 if not self.is_dirty:
                     self.host.wake(self)  # `flush` comes back here
                 return
@@ -289,9 +313,9 @@ class Outbound(Backlog):
             outgoing = next(replay, None)
             if outgoing is None:
                 del replays[pattern]
-                looks -= 1
+                self.replay_room -= REPLAY_BYTES // REPLAY_FILTERS
                 continue
-            room -= size_of(outgoing) + 8
+            self.replay_room -= size_of(outgoing) + 8
             self._send_retained(outgoing)
 
     def _send_retained(self, outgoing: Outgoing) -> None:
@@ -309,6 +333,7 @@ class Outbound(Backlog):
         self.is_dirty = False
         if self.write is None:
             return
+        self.replay_room = REPLAY_BYTES
         out = self.out
         if out:
             data = out[0] if len(out) == 1 else b"".join(out)

@@ -229,7 +229,7 @@ class Entry:
     """All that a PUBLISH to one topic needs to know.
 
     `receivers` is None once the entry is stale.  `plain3` and `plain5` are set where a QoS 0 packet of that
-    dialect can be handed on byte for byte.  `refusal` and `handler` depend on who publishes, so entries that
+    dialect can be handed on byte for byte, `plain1` where a QoS 1 packet of MQTT 3 needs nothing but a packet id.  `refusal` and `handler` depend on who publishes, so entries that
     have one belong to a single connection; the others are shared.
     """
 
@@ -239,6 +239,7 @@ class Entry:
         "handler",
         "is_mesh",
         "may_retain",
+        "plain1",
         "plain3",
         "plain5",
         "raw",
@@ -265,6 +266,7 @@ class Entry:
         self.handler: PublishHandler | None = None
         self.is_mesh = False  # rows 1-5: never routed, whatever the handler says
         self.refusal: str | None = None
+        self.plain1: list[tuple[MqttSession, int]] | None = None
         self.plain3: list[MqttSession] | None = None
         self.plain5: list[MqttSession] | None = None
 
@@ -275,12 +277,16 @@ class Entry:
             return
         if all(s.version < 5 and not options & NO_LOCAL for s, options, _ in self.receivers):
             self.plain3 = [session for session, _, _ in self.receivers]
+            if not any(session.sid for session in self.plain3):
+                self.plain1 = [
+                    (session, options & 3 and 1) for session, options, _ in self.receivers
+                ]
         if all(_takes_as_is(receiver) for receiver in self.receivers):
             self.plain5 = [session for session, _, _ in self.receivers]
 
     def spoil(self) -> None:
         """Mark it stale."""
-        self.receivers = self.plain3 = self.plain5 = None
+        self.receivers = self.plain1 = self.plain3 = self.plain5 = None
 
 
 def _takes_as_is(receiver: Receiver) -> bool:

@@ -47,7 +47,8 @@ def client(broker: Broker, user: str, client_id: str = "c") -> tuple[Connection,
     return connection, transport
 
 
-async def test_a_tick_with_much_input_is_written_early() -> None:
+async def test_a_tick_with_much_input_is_written_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.broker.connection.CALM_S", 3600.0)
     broker = Broker(authenticate, limits=Limits(packet_bytes=UNFLUSHED_BYTES))
     reader, out = client(broker, "admin", "reader")
     reader.data_received(subscribe("a"))
@@ -60,6 +61,18 @@ async def test_a_tick_with_much_input_is_written_early() -> None:
         assert out.written == []
     writer.data_received(publish("a", b"x" * 300))
     assert out.written == [big + big]
+
+
+async def test_what_one_read_in_a_calm_time_brings_is_written_at_once() -> None:
+    broker = Broker(authenticate)
+    reader, out = client(broker, "admin", "reader")
+    reader.data_received(subscribe("a"))
+    writer, answers = client(broker, "admin", "writer")
+    out.written.clear()
+    broker.routing.read_at = 0.0
+    writer.data_received(publish("a", b"1", 1, 1) + publish("a", b"2", 1, 2))
+    assert out.written == [publish("a", b"1") + publish("a", b"2")]
+    assert answers.written == [b"\x40\x02\0\1\x40\x02\0\2"]
 
 
 @pytest.mark.parametrize("qos", [0, 1])
@@ -75,7 +88,9 @@ async def test_a_packet_means_the_same_alone_and_in_a_burst(qos: int, size: int)
         writer.data_received(publish("a/b", b"x" * size, qos, number))
     writer.data_received(b"".join(publish("a/b", b"x" * size, qos, n) for n in (3, 4)))
     broker.routing.flush()
-    assert out.written == [b"".join(publish("a/b", b"x" * size, qos, n) for n in (1, 2, 3, 4))]
+    assert b"".join(out.written) == b"".join(
+        publish("a/b", b"x" * size, qos, n) for n in (1, 2, 3, 4)
+    )
     acks = b"".join(packet(0x40, bytes((0, n))) for n in (1, 2, 3, 4)) if qos else b""
     assert b"".join(answers.written) == acks
     assert broker.stats()["messages_in"] == 4

@@ -271,7 +271,7 @@ def test_a_turn_looks_up_only_a_few_filters() -> None:
     for left in (REPLAY_FILTERS + 1, 1, 0):
         session.pump()
         assert len(session.replays) == left
-        session.is_dirty = False
+        session.replay_room = REPLAY_BYTES  # the next turn
 
 
 def test_a_replay_that_nobody_takes_ends_nevertheless() -> None:
