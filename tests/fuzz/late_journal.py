@@ -18,9 +18,12 @@ class LateJournal(MemoryJournal):
         """Make everything noted durable."""
         self._commit()
 
-    def lose(self) -> None:
-        """Forget what is noted and not durable, as a power cut does."""
-        self._noted.clear()
+    def reborn(self) -> "LateJournal":
+        """Return the journal of another process: what is durable, and nothing of what is only noted."""
+        another = LateJournal(self._loop)
+        another.rows, another.retained, another.wills = self.rows, self.retained, self.wills
+        another._last_sid = max(self.rows, default=0)
+        return another
 
 
 class LateBroker(PipeBroker):
@@ -39,5 +42,5 @@ class LateBroker(PipeBroker):
 
     def crash(self) -> None:
         """Lose the process and what was not durable; another goes on."""
-        self.journal.lose()
+        self.journal = self.journal.reborn()
         super().crash()
