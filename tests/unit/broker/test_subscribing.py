@@ -63,7 +63,7 @@ async def test_one_read_of_subscribes_searches_the_retained_topics_a_few_times(e
         client.send(*(raw.subscribe(n + 1, *["home/#"] * each) for n in range(200 // each)))
         await client.take(raw.PUBLISH)
         await client.gathered()
-        assert retained.searches <= REPLAY_FILTERS  # not once for each of the 200
+        assert retained.searches <= 2 * REPLAY_FILTERS  # a turn or two, not each of the 200
 
 
 async def test_a_replay_goes_on_behind_messages_too_large_for_the_client() -> None:
