@@ -39,7 +39,7 @@ class ModelBroker:
             state = self.states[who] = State(version)
         state.window, state.expiry_s, state.until = min(window, WINDOW), expiry_s, None
         state.is_kept |= expiry_s > 0
-        state.will, state.will_at, state.is_will_found = None, None, False
+        state.will, state.will_at = None, None
         self.lost.pop(who, None)
         state.owed = set(state.released)
         return is_present
@@ -103,7 +103,6 @@ class ModelBroker:
                 due.is_optional |= due.said.expires_at <= self.now
             if state.will is not None:
                 state.will_at = self.now + max(grace_s, state.will_delay_s)
-                state.is_will_found = True
             if not state.is_kept:
                 if state.will is not None:
                     self.lost[who] = state
@@ -125,7 +124,7 @@ class ModelBroker:
                 self.end(who)
         for who, state in self.states.items():
             if state.will_at is not None and state.will_at <= self.now and state.will is not None:
-                self._publish_will(state, None if state.is_will_found else who)
+                self._publish_will(state, who)
         for who, lost in list(self.lost.items()):
             if lost.will_at is not None and lost.will_at <= self.now:
                 del self.lost[who]

@@ -107,7 +107,6 @@ class State:
     will_expiry_s: float | None = None  # from its publication on
     will_at: float | None = None
     is_kept: bool = False  # the journal knows it
-    is_will_found: bool = False  # in the journal, after a crash
 
     @property
     def is_on(self) -> bool:
