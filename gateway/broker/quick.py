@@ -70,13 +70,13 @@ def _took_publish1(
 
 
 def _took_puback(session: MqttSession, data: bytes, body: int) -> bool:
-    if session.sid:
-        return False
     number = data[body] << 8 | data[body + 1]
     outgoing = session.inflight.get(number)
     if outgoing is None or outgoing[1] & QOS_BITS != 1:
         return False
     del session.inflight[number]
+    if session.sid:
+        session.host.journal.finish(session.sid, number)
     if session.unsent or session.replays:
         session.pump()
     return True
