@@ -318,7 +318,8 @@ async def test_an_ended_sessions_own_copy_is_not_given_to_its_shared_group() -> 
         assert await other.is_quiet()
 
 
-async def test_no_local_holds_for_a_session_that_now_speaks_mqtt_3() -> None:
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_no_local_holds_for_a_session_that_now_speaks_mqtt_3(qos: int) -> None:
     async with scene(version=5) as made:
         told = {raw.Prop.SESSION_EXPIRY: 100}
         client = await made.client(clean=False, props=told)
@@ -326,7 +327,7 @@ async def test_no_local_holds_for_a_session_that_now_speaks_mqtt_3() -> None:
         await made.cut(client)
         client = await made.client(version=4, clean=False)
         for payload in (b"found", b"remembered"):
-            await client.publish("home/a", payload, 1)
+            await client.publish("home/a", payload, qos)
             await client.nothing()
         made.broker.publish("home/a", b"of others", qos=1)
         await client.message(payload=b"of others")

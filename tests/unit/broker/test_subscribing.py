@@ -82,6 +82,7 @@ async def test_retained_messages_of_a_filter_that_is_unsubscribed_come_no_more()
             made.broker.publish(f"home/{number}", b"x" * 1000, retain=True)
         client = await made.client(user="reader")
         client.send(raw.subscribe(1, "home/#"), raw.unsubscribe(2, "home/#"))
+        await client.settled()  # a turn for what would follow
         kinds = [packet.kind for packet in await client.gathered()]
         assert raw.PUBLISH not in kinds[kinds.index(raw.UNSUBACK) :]
 
