@@ -9,7 +9,7 @@ from tests.fakes.raw_packets import Prop
 from tests.fakes.raw_reading import Packet
 
 FORWARDED = (Prop.CONTENT_TYPE, Prop.USER)
-WINDOW = 100  # our broker's own, where a client allows more
+WINDOW = 1000  # our broker's own, where a client allows more
 ROOM = 4  # free places that one act of a test never fills
 
 
