@@ -71,17 +71,14 @@ __all__ = [
     "connack",
     "connect_version",
     "disconnect",
-    "head1",
     "length",
     "lone_packet_id",
-    "malformed",
     "packet_id",
     "parse_ack",
     "parse_connect",
     "parse_disconnect",
     "parse_subscribe",
     "parse_unsubscribe",
-    "publish0",
     "split",
     "suback",
     "text",
@@ -94,8 +91,6 @@ CONNECT, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 1, 3, 4, 5, 6, 7
 SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT, AUTH = 8, 10, 12, 14, 15
 
 PINGRESP = b"\xd0\x00"
-
-malformed = violation
 
 Frame = tuple[int, int, int, int]
 """(first byte, start of the packet, start of its body, end); (0, start, BAD_LENGTH or TOO_LARGE, 0) ends a list."""
@@ -206,15 +201,3 @@ def disconnect(reason: int, properties: Properties | None = None) -> bytes:
         return bytes((0xE0, 1, reason))
     said = props.encode(properties)
     return b"\xe0" + length(1 + len(said)) + bytes((reason,)) + said
-
-
-def publish0(topic: bytes, payload: bytes, first: int = 0x30) -> bytes:
-    """Return a QoS 0 PUBLISH of MQTT 3; 0x31 marks a retained one."""
-    return b"".join(
-        (bytes((first,)), length(2 + len(topic) + len(payload)), with_length(topic), payload)
-    )
-
-
-def head1(topic: bytes, payload_bytes: int, first: int = 0x32) -> bytes:
-    """Return what precedes the packet id of a QoS 1 or 2 PUBLISH of MQTT 3: the same for all its receivers."""
-    return b"".join((bytes((first,)), length(4 + len(topic) + payload_bytes), with_length(topic)))

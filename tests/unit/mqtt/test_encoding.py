@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from gateway.mqtt.encoding import encoded, head3
 from gateway.mqtt.message import RETAIN_FLAG
-from gateway.mqtt.packets import head1, publish0
 from gateway.mqtt.properties import parse_publish
+from tests.fakes.mqtt_broker import publish
 from tests.fakes.mqtt_sessions import message
 
 
@@ -14,11 +14,11 @@ from tests.fakes.mqtt_sessions import message
 def test_mqtt_3_gets_topic_and_payload_only(topic: str, payload: bytes) -> None:
     sent = message(topic, payload, properties=b"\x01\x01", expires_at=5.0)
     raw = topic.encode()
-    assert encoded((sent, 0, b""), 4, b"") == publish0(raw, payload)
-    assert encoded((sent, RETAIN_FLAG, b""), 3, b"") == publish0(raw, payload, 0x31)
-    assert head3(sent) == head1(raw, len(payload))
+    assert encoded((sent, 0, b""), 4, b"") == publish(raw, payload)
+    assert encoded((sent, RETAIN_FLAG, b""), 3, b"") == publish(raw, payload, flags=1)
+    assert head3(sent) + b"\0\7" + payload == publish(raw, payload, 1, 7)
     whole = encoded((sent, 2, b""), 4, b"\0\x07", is_dup=True)
-    assert whole == head1(raw, len(payload), 0x3C) + b"\0\x07" + payload
+    assert whole == publish(raw, payload, 2, 7, flags=8)
 
 
 def test_mqtt_5_gets_properties_identifiers_and_what_is_left_of_the_expiry() -> None:

@@ -15,7 +15,7 @@ from gateway.mqtt.reasons import (
     RELEASED_REASONS,
     ProtocolViolation,
 )
-from tests.fakes.raw_packets import RawWill, connect, packet, publish, subscribe, text
+from tests.fakes.raw_packets import RawWill, connect, packet, subscribe, text
 
 LIMIT = 1 << 20
 
@@ -123,14 +123,6 @@ def test_a_length_is_written_in_its_shortest_form(size: int) -> None:
     written = packets.length(size)
     assert len(written) == 1 + (size > 127) + (size > 16_383) + (size > 2_097_151)
     assert sum((byte & 127) << 7 * at for at, byte in enumerate(written)) == size
-
-
-@given(st.text(min_size=1, max_size=40), st.binary(max_size=200))
-def test_publishes_are_written_as_the_standard_says(topic: str, payload: bytes) -> None:
-    raw = topic.encode("utf-8", "ignore")
-    assert packets.publish0(raw, payload) == publish(raw, payload)
-    head = packets.head1(raw, len(payload))
-    assert head + b"\0\x07" + payload == publish(raw, payload, 1, 7)
 
 
 def test_a_subscribe_lists_its_filters() -> None:
