@@ -6,10 +6,22 @@ from typing import Any
 
 import pytest
 
+from gateway.broker.access_change import user_changed
 from gateway.broker.limits import Limits
 from gateway.broker.pausing import Hold
 from gateway.broker.server import Broker
-from gateway.mqtt.ports import CONSUMED, ROUTED, Consumed, Granted, Refused, Verdict, Wait
+from gateway.mqtt.ports import (
+    CONSUMED,
+    ROUTED,
+    Consumed,
+    Grant,
+    Granted,
+    Principal,
+    PrincipalKind,
+    Refused,
+    Verdict,
+    Wait,
+)
 from gateway.mqtt.queues import DropPolicy
 from tests.fakes import raw_packets as raw
 from tests.fakes.mqtt_broker import DEVICE, OTHER
@@ -188,6 +200,16 @@ class Crowd:
     def judge_again(self, _: Client) -> None:
         self.broker.access_changed()
 
+    def kick(self, client: Client) -> None:
+        self.broker.kick(client.pipe.connection, "kicked")
+
+    def change_roles(self, _: Client) -> None:
+        """Let the reader read all of it, or little."""
+        grants = self.rng.choice((("home/#",), ("home/1", "work/#"), ()))
+        may = tuple(Grant(pattern, read=True) for pattern in grants)
+        now = Principal(PrincipalKind.USER, "reader", may)
+        user_changed(self.broker, "reader", now, "roles changed")
+
     def crash(self) -> None:
         """End the process and everybody's connection; what was not durable is gone."""
         self.bench.crash()
@@ -271,6 +293,8 @@ ACTS: dict[Callable[[Crowd, Client], None], float] = {
     Crowd.throttle: 2,
     Crowd.let_go_on: 5,
     Crowd.judge_again: 1,
+    Crowd.kick: 1,
+    Crowd.change_roles: 1,
 }
 """What happens, and how often."""
 
