@@ -108,7 +108,7 @@ class Pipe:
         if self.transport.is_full:
             self.transport.is_full = False
             if self.is_open:
-                self.connection.resume_writing()
+                self.loop.call_soon(self.connection.resume_writing)
         return found
 
     def packets(self) -> list[Packet]:
