@@ -13,6 +13,7 @@ from gateway.app.parts import Parts
 from gateway.app.startup import load_configuration
 from gateway.config.load import Loaded
 from gateway.config.problems import Parked
+from gateway.runtime.descriptors import raise_limit
 from gateway.runtime.lag import LagMeter
 from gateway.runtime.logs import Logs, open_logs
 from gateway.runtime.loop import loop_factory
@@ -38,6 +39,7 @@ def main(loaded: Loaded, options: Options) -> int:
     # A demo's terminal belongs to what a newcomer should do next.
     level = "warning" if options.is_demo and settings.level == "info" else settings.level
     logs = open_logs(level=level, levels=settings.levels, style=settings.format)
+    raise_limit()
     try:
         make = loop_factory(loaded.settings.node.event_loop)
         with asyncio.Runner(loop_factory=make) as runner:

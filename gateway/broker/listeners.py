@@ -21,7 +21,6 @@ from gateway.errors import ConfigError
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024  # a power cut ends for every device at once
-HANDSHAKE_S = 10.0
 
 Secure = Callable[[], ssl.SSLContext]
 """Makes a TLS context when a listener opens, so that a certificate mended meanwhile is found; raises ConfigError."""
@@ -101,7 +100,7 @@ class Listener:
         stack: contextlib.AsyncExitStack,
     ) -> tuple[str, int]:
         try:
-            if self._spec.proxies is not None:
+            if self._spec.proxies is not None or context is not None:
                 door = BehindProxy(
                     self._protocol,
                     self._spec.proxies,
@@ -114,8 +113,6 @@ class Listener:
                 host,
                 port,
                 backlog=BACKLOG,
-                ssl=context,
-                ssl_handshake_timeout=HANDSHAKE_S if context else None,
             )
         except (OSError, socket.gaierror) as error:
             raise self._impossible(host, port, error) from error

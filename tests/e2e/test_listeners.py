@@ -54,7 +54,7 @@ def listening(*words: str) -> Iterator[list[str]]:
                 break
         yield lines
     finally:
-        process.terminate()
+        process.kill()  # mosquitto_sub 2.0.11 may deadlock in its own handler of SIGTERM
         lines += [line.strip() for line in process.stdout.read().splitlines()]
         process.wait(10)
         process.stdout.close()

@@ -390,6 +390,28 @@ async def test_headers_that_never_come_are_not_waited_for_without_end(monkeypatc
         assert len(found.doorman.seen) == 1
 
 
+async def test_silent_sockets_at_a_tls_listener_take_only_the_room_for_handshakes(
+    ca, server, monkeypatch
+):
+    monkeypatch.setattr(behind_proxy, "MOST_HANDSHAKES", 2)
+    async with door(tls=server_side(server)) as found:
+        silent = [await asyncio.open_connection("127.0.0.1", found.port) for _ in range(5)]
+        late = asyncio.ensure_future(said(found.port, connect("admin"), tls=client_side(ca)))  # noqa: TID251 - waits beside
+        await asyncio.sleep(0.05)
+        assert not late.done()
+        for _, writer in silent:
+            writer.close()
+        client = await asyncio.wait_for(late, 5)
+        assert await client.read() == ACCEPTED
+        await client.gone()
+
+
+async def test_tls_at_a_name_with_several_addresses_listens_at_all(ca, server):
+    async with door(("localhost",), tls=server_side(server)) as found:
+        for address in {info[4][0] for info in socket.getaddrinfo("localhost", found.port)}:
+            socket.create_connection((address, found.port), 5).close()
+
+
 # ---- what is said of failures ----
 
 
