@@ -112,14 +112,16 @@ class Connection(Caller):
         is_calm, routing.read_at = now - routing.read_at > CALM_S, now
         if is_calm:
             routing.is_calm = True
-        if self._tail or self.holds or self.is_watched:
-            self._go_on(data)
-        elif 3 < size == data[1] + 2 < 130 and data[0] in SOLE:
-            self._process_sole(data, size)
-        else:
-            self.process(data)
-        if is_calm:
-            routing.calm_over()
+        try:
+            if self._tail or self.holds or self.is_watched:
+                self._go_on(data)
+            elif 3 < size == data[1] + 2 < 130 and data[0] in SOLE:
+                self._process_sole(data, size)
+            else:
+                self.process(data)
+        finally:
+            if is_calm:
+                routing.calm_over()
 
     def _has_unread_answers(self) -> bool:
         most = 2 * self.broker.limits.unsent_bytes

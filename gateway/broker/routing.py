@@ -147,7 +147,7 @@ class Routing:
         def may(session: MqttSession, mark: int) -> bool:
             return not mark & CHECKED or may_read(session.principal, message.topic)
 
-        chosen = group.choose(may)
+        chosen = group.choose(message, may)
         if chosen is None:
             return
         session, mark = chosen

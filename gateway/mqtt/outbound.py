@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from gateway.mqtt.backlog import Backlog, Host, has_begun, size_of
 from gateway.mqtt.encoding import alias_of, encoded, head3
-from gateway.mqtt.message import QOS_BITS, Outgoing
+from gateway.mqtt.message import QOS_BITS, Message, Outgoing
 
 SEND_WINDOW = 1000  # sent and not acknowledged; mosquitto's 20 halves the speed over a WAN
 LARGE_BYTES, LARGE_WINDOW = 1024, 100  # above that size fewer: what is in flight is in memory
@@ -105,7 +105,7 @@ class Outbound(Backlog):
 
     def send(self, outgoing: Outgoing) -> bool:
         """Send or queue a QoS 1 or 2 message that the journal need not hold; False when it was dropped."""
-        if self.is_behind or self.unsent or self.unfinished >= self.window_of(outgoing):
+        if self.is_behind or self.unsent or self.unfinished >= self.window_for(outgoing[0]):
             return bool(self._queue(0, outgoing))
         if self.version < 5 and outgoing[1] == 1:
             self._transmit3(self.next_id(), outgoing)
@@ -134,9 +134,9 @@ class Outbound(Backlog):
         if not self.is_dirty:
             self.host.wake(self)
 
-    def window_of(self, outgoing: Outgoing) -> int:
+    def window_for(self, message: Message) -> int:
         """Return how many messages may be unfinished when this one is sent."""
-        is_large = len(outgoing[0].payload) > LARGE_BYTES
+        is_large = len(message.payload) > LARGE_BYTES
         return min(self.window, LARGE_WINDOW) if is_large else self.window
 
     def enqueue(self, outgoing: Outgoing, number: int) -> int:
@@ -283,7 +283,7 @@ class Outbound(Backlog):
             self._replay()
         unsent = self.unsent
         through = self.host.journal.through
-        while unsent and not self.is_behind and self.unfinished < self.window_of(unsent[0][2]):
+        while unsent and not self.is_behind and self.unfinished < self.window_for(unsent[0][2][0]):
             if unsent[0][1] > through:
                 break
             packet_id, number, outgoing = self._take_unsent()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from gateway.mqtt.filters import levels_of
+from gateway.mqtt.message import Message
 from gateway.mqtt.ports import PublishHandler
 from gateway.mqtt.session import MqttSession
 
@@ -45,15 +46,18 @@ class SharedGroup:
         self.members: dict[MqttSession, int] = {}
         self._turn = 0
 
-    def choose(self, may: Callable[[MqttSession, int], bool]) -> tuple[MqttSession, int] | None:
-        """Return the next member and its mark; `may` says who can take this message."""
+    def choose(
+        self, message: Message, may: Callable[[MqttSession, int], bool]
+    ) -> tuple[MqttSession, int] | None:
+        """Return who gets this message, and its mark; `may` says who could."""
         members = list(self.members.items())
         away: tuple[MqttSession, int] | None = None
         for step in range(len(members)):
             session, mark = members[(self._turn + step) % len(members)]
             if not may(session, mark):
                 continue
-            if not session.is_behind and session.unfinished + session.queued < session.window:
+            waiting = session.unfinished + session.queued
+            if not session.is_behind and waiting < session.window_for(message):
                 self._turn = (self._turn + step + 1) % len(members)
                 return session, mark
             if away is None or (away[0].write is None and session.write is not None):

@@ -159,3 +159,24 @@ async def test_nothing_behind_a_disconnect_is_handled(is_one_read: bool) -> None
     assert taken == [b"before"]
     assert device.closing == "left"
     assert broker.connections == []
+
+
+async def test_a_claim_that_fails_stops_nobody_elses_output() -> None:
+    broker = Broker(authenticate)
+
+    def fail(session: Session, publish: Publish) -> Verdict:
+        raise RuntimeError("a mistake of ours")
+
+    broker.claim("message", fail)
+    reader, out = client(broker, "admin", "reader")
+    reader.data_received(subscribe("a"))
+    broker.routing.flush()
+    out.written.clear()
+    device, _ = client(broker, DEVICE)
+    broker.routing.read_at = 0.0  # calm
+    with pytest.raises(RuntimeError):
+        device.data_received(publish("message", b"{}", 1, 1))
+    broker.publish("a", b"x")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert out.written == [publish("a", b"x")]

@@ -2,6 +2,7 @@
 
 from gateway.broker.routing import Routing
 from gateway.mqtt.journal import NoJournal
+from gateway.mqtt.outbound import LARGE_BYTES, LARGE_WINDOW
 from gateway.mqtt.session import MqttSession
 from tests.fakes.mqtt_broker import PRINCIPALS, publish
 from tests.fakes.mqtt_sessions import SlowJournal, message
@@ -107,3 +108,13 @@ async def test_what_a_member_never_finished_goes_to_the_others() -> None:
     stays, _ = client(routing, "stays", "$share/g/a", 1)
     routing.subscriptions.forget(gone)
     assert b"unfinished" in stays.out
+
+
+async def test_a_stuck_member_takes_no_more_than_its_window_of_large_messages() -> None:
+    routing = Routing(NoJournal())
+    stuck, _ = client(routing, "stuck", "$share/g/a", 1)
+    works, _ = client(routing, "works", "$share/g/a", 1)
+    for _ in range(3 * LARGE_WINDOW):
+        routing.publish(message("a", b"x" * (LARGE_BYTES + 1)))
+        works.acknowledged(works._next_id)
+    assert (len(stuck.inflight), stuck.queued) == (LARGE_WINDOW, 0)
