@@ -18,7 +18,16 @@ from gateway.config.fields import is_guard, is_vital
 from gateway.config.listener_rules import without_faulty_listeners
 from gateway.config.listener_tables import ListenerSettings
 from gateway.config.positions import Positions
-from gateway.config.problems import Complaint, Loc, Parked, complaint, dotted, keys_of, shown
+from gateway.config.problems import (
+    Complaint,
+    Loc,
+    Parked,
+    complaint,
+    dotted,
+    keys_of,
+    near_keys,
+    shown,
+)
 from gateway.config.references import unmet
 from gateway.config.schema import (
     BridgeSettings,
@@ -220,7 +229,9 @@ class _Judge:
             last = self.parked[-1]
             raise ConfigError(last.text, code=last.code, hint=last.hint)
         table.pop(part, None)
-        if info is not None and is_guard(info):
+        if (info is not None and is_guard(info)) or (
+            info is None and _is_meant_as_guard(owner, str(part))
+        ):
             table["enabled"] = False
 
     def _park(self, loc: Loc, what: str, fault: Complaint) -> None:
@@ -256,6 +267,12 @@ class _Judge:
         bridges = tuple(b for b in settings.mqtt.bridges if b.name not in self._parked_bridges)
         mqtt = settings.mqtt.model_copy(update={"bridges": bridges})
         return settings.model_copy(update={"serial": kept, "mqtt": mqtt})
+
+
+def _is_meant_as_guard(owner: Any, name: str) -> bool:
+    """Return whether an unknown key looks like one that keeps somebody out: without it, more is open than was meant."""
+    fields: Mapping[str, FieldInfo] = getattr(owner, "model_fields", {})
+    return any(is_guard(fields[near]) for near in near_keys(name, fields))
 
 
 def _without_nameless(settings: Settings, faults: Sequence[Loc]) -> Settings:

@@ -81,6 +81,11 @@ def complaint(error: ErrorDetails, known: Iterable[str]) -> Complaint:
     return Complaint("GW-1008", found, error["msg"])
 
 
+def near_keys(name: str, known: Iterable[str]) -> list[str]:
+    """Return the key that was probably meant, if any looks like it."""
+    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+
+
 def _unknown(name: str, known: tuple[str, ...]) -> Complaint:
     if is_secret(name) and f"{name}_file" in known:
         return Complaint(
@@ -89,7 +94,7 @@ def _unknown(name: str, known: tuple[str, ...]) -> Complaint:
             f"`{name}_file`, the name of a file that holds it",
             f"move the secret into a file of its own (chmod 600) and name it with `{name}_file`",
         )
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    near = near_keys(name, known)
     if near:
         return Complaint(
             "GW-1003", f"the unknown key `{name}`", f"`{near[0]}`?", f"rename it to `{near[0]}`"

@@ -26,6 +26,8 @@ WRONG = [
     ("[mqtt.tcp]\ntrusted_proxies = ['10.0.0.1/8']", "tcp", 2, "10.0.0.1/8"),
     ("[mqtt.tcp]\nproxy_protocol = true\ntrusted_proxies = []", "tcp", 3, "nobody"),
     ("[mqtt.tls]\nenabled = true\nclient_certificates = 'yes'", "tls", 3, "required"),
+    ("[mqtt.tls]\nenabled = true\nrole = ['monitor']", "tls", 3, "unknown key `role`"),
+    ("[mqtt.tls]\nenabled = true\nclient_certificate = 'required'", "tls", 3, "unknown key"),
     ("[mqtt.tls]\nenabled = true\nclient_ca_file = 7", "tls", 3, "client_ca_file"),
     ("[mqtt.tls]\nenabled = true\nrevoked_certificates = ['ab']", "tls", 3, "64 hex digits"),
     ("[mqtt.tls]\nenabled = true\ncertificate_file = 'c'", "tls", 1, "certificate_file"),
@@ -100,3 +102,7 @@ def test_only_loopback_and_this_machine_listen_until_somebody_says_otherwise():
     assert not any(
         table.anonymous_roles for table in (mqtt.tcp, mqtt.tls, mqtt.websocket, mqtt.unix)
     )
+
+
+def test_an_unknown_key_that_guards_nothing_closes_nothing() -> None:
+    assert judged("[mqtt.tcp]\nprot = 1884\n").settings.mqtt.tcp.enabled
