@@ -5,6 +5,7 @@ and its fast path off (`is_traced`).  Every other connection has one attribute t
 """
 
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -91,7 +92,10 @@ class Tracing:
         self._plain = handlers
         self._telling = {first: self._wrapped(handler) for first, handler in handlers.items()}
         self._watchers: list[Watcher] = []
-        self._followed: dict[Connection, Followed] = {}
+        # Weakly: a socket whose TLS or WebSocket never came about has no end that anybody hears of.
+        self._followed: weakref.WeakKeyDictionary[Connection, Followed] = (
+            weakref.WeakKeyDictionary()
+        )
 
     def __len__(self) -> int:
         return len(self._watchers)

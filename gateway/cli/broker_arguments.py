@@ -29,18 +29,22 @@ def span_ago(at_ms: int | None, now_s: float) -> str:
     return "-" if at_ms is None else f"{span(now_s - at_ms / 1000)} ago"
 
 
+MOST_S = 86_400.0  # as the node says: whoever shall stay away longer is removed
 UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def seconds(text: str) -> float:
-    """Return the seconds of `30s`, `5m` or `2h`; raises ValueError, which argparse explains."""
+    """Return the seconds of `30s`, `5m` or `2h`, at most a day; raises what argparse explains."""
     number, unit = text[:-1], text[-1:]
     if unit not in UNITS_S:
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 30s, 5m or 2h")
     try:
-        return float(number) * UNITS_S[unit]
+        found = float(number) * UNITS_S[unit]
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 30s, 5m or 2h") from None
+    if not 0 <= found <= MOST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 30s, 5m or 2h, at most 24h")
+    return found
 
 
 def confirmed(question: str) -> bool:

@@ -1,6 +1,8 @@
 """A trace shows what clients and broker say to each other, except what nobody may see, and costs no one anything."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -278,3 +280,13 @@ async def test_an_alias_stands_for_its_topic_and_for_none_that_was_not_read() ->
 def v5_publish(topic: str, alias: int, payload: bytes) -> bytes:
     said = b"\x03\x23" + alias.to_bytes(2, "big")
     return packet(0x30, text(topic), said, payload)
+
+
+async def test_sockets_that_never_came_about_are_not_held_by_a_trace() -> None:
+    async with running() as (broker, _):
+        with watching(broker):
+            gone = weakref.ref(
+                broker.accept("tls")
+            )  # its handshake fails: nobody hears of it again
+            gc.collect()
+            assert gone() is None

@@ -166,7 +166,7 @@ def test_a_kick_may_ban(
     )
 
 
-@pytest.mark.parametrize("time", ["5", "m", "soon", ""])
+@pytest.mark.parametrize("time", ["5", "m", "soon", "", "48h", "nanh"])
 def test_a_time_that_is_none_is_explained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], time: str
 ) -> None:
