@@ -24,9 +24,7 @@ class Bans:
         self, credentials: Credentials, done: Callable[[Principal | Rejected], None]
     ) -> None:
         """Judge a login; who is banned learns so only with a right password."""
-        if not self._until:
-            self._authenticate(credentials, done)
-            return
+        # Judged when the answer comes: a ban may come while a password is checked.
         self._authenticate(credentials, lambda answer: done(self._judged(answer)))
 
     def ban(self, identity: str, seconds: float) -> None:

@@ -114,7 +114,7 @@ class LocalUser:
             )
             yield heard
         finally:
-            process.terminate()
+            process.kill()  # mosquitto_sub 2.0.11 may deadlock in its own handler of SIGTERM
             process.wait()
             thread.join()
             out.close()

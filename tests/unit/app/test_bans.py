@@ -40,6 +40,15 @@ def test_a_banned_identity_comes_back_when_its_time_is_over() -> None:
     assert door.knock("anna") == ANNA
 
 
+def test_a_ban_holds_for_a_login_that_is_being_checked() -> None:
+    checked: list[Callable[[Principal | Rejected], None]] = []
+    bans, answers = Bans(lambda _, done: checked.append(done)), []
+    bans(Credentials("c", "anna", b"right", "p:1", "tcp"), answers.append)
+    bans.ban("anna", 60.0)
+    checked[0](ANNA)
+    assert answers == [BANNED]
+
+
 def test_a_wrong_password_is_told_no_more_than_ever() -> None:
     door = Door()
     door.bans.ban("anna", 60.0)
