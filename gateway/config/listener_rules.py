@@ -20,6 +20,8 @@ from gateway.model.device import is_uuid
 LOOPBACKS = ("127.", "::1", "localhost")
 TABLES = ("tcp", "tls", "websocket", "unix")
 """The listeners that have a table of their own, by its name."""
+TRUST = frozenset({("mqtt", "tls", "client_ca_file"), ("mqtt", "tls", "revoked_certificates")})
+"""Keys that say whose certificates count at every listener, not at [mqtt.tls] alone."""
 FINGERPRINT = re.compile(r"(?:[0-9a-fA-F]{2}:?){32}")
 
 Fault = tuple[str, Complaint]
@@ -47,11 +49,19 @@ def listener_faults(
             yield ("mqtt", "listeners", index, at), what, fault
 
 
-def without_faulty_listeners(settings: Settings, faults: Sequence[Loc]) -> Settings:
-    """Return the settings with every listener that has a fault switched off."""
+def without_faulty_listeners(
+    settings: Settings, faults: Sequence[Loc], dropped: Sequence[Loc] = ()
+) -> Settings:
+    """Return the settings with every listener that has a fault switched off; `dropped` are keys left out before."""
     mqtt = settings.mqtt
+    is_trust_faulty = any(loc[:3] in TRUST for loc in (*faults, *dropped))
     off = {str(loc[1]) for loc in faults if loc[:1] == ("mqtt",) and loc[1] in TABLES}
     bad = {loc[2] for loc in faults if loc[:2] == ("mqtt", "listeners")}
+    if is_trust_faulty and mqtt.websocket.client_certificates != "off":
+        off.add("websocket")
+    if is_trust_faulty:
+        asking = enumerate(mqtt.listeners)
+        bad |= {index for index, each in asking if each.client_certificates != "off"}
     update: dict[str, Any] = {
         name: getattr(mqtt, name).model_copy(update={"enabled": False}) for name in off
     }

@@ -138,6 +138,7 @@ class _Judge:
         self._parked_links: set[str] = set()
         self._parked_bridges: set[str] = set()
         self._written_at: dict[Loc, list[int]] = {}  # right items -> their index in the file
+        self._dropped: list[Loc] = []  # single keys
         self.parked: list[Parked] = []
 
     def settings(self) -> Settings:
@@ -164,7 +165,7 @@ class _Judge:
             if loc[:2] == ("mqtt", "bridges"):
                 self._parked_bridges.add(found.mqtt.bridges[int(loc[2])].name)
         places = [loc for loc, _, _ in faults]
-        return without_faulty_listeners(_without_nameless(found, places), places)
+        return without_faulty_listeners(_without_nameless(found, places), places, self._dropped)
 
     def _in_file(self, loc: Loc) -> Loc:
         """Return a place among the right items as a place in the file, where wrong ones stand between."""
@@ -228,6 +229,7 @@ class _Judge:
         if info is not None and is_vital(info):
             last = self.parked[-1]
             raise ConfigError(last.text, code=last.code, hint=last.hint)
+        self._dropped.append(loc)
         table.pop(part, None)
         if (info is not None and is_guard(info)) or (
             info is None and _is_meant_as_guard(owner, str(part))

@@ -106,3 +106,15 @@ def test_only_loopback_and_this_machine_listen_until_somebody_says_otherwise():
 
 def test_an_unknown_key_that_guards_nothing_closes_nothing() -> None:
     assert judged("[mqtt.tcp]\nprot = 1884\n").settings.mqtt.tcp.enabled
+
+
+@pytest.mark.parametrize("wrong", ["revoked_certificates = 'ab'", "revoked_certificates = ['ab']"])
+def test_who_was_revoked_holds_at_every_listener_or_none_that_asks_for_certificates(
+    wrong: str,
+) -> None:
+    asking = "tls = true\nclient_certificates = 'required'\n"
+    text = f"[mqtt.tls]\n{wrong}\n[mqtt.websocket]\nenabled = true\n{asking}{MORE}{asking}"
+    plain = MORE.replace("more", "plain").replace("1999", "1998")
+    mqtt = judged(text + plain).settings.mqtt
+    assert not mqtt.websocket.enabled
+    assert [listener.name for listener in mqtt.listeners] == ["plain"]
