@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.app.parking import parking
+from gateway.broker.entrance import BRIDGE
 from gateway.broker.peers.bridge import PeerBridge
 from gateway.broker.peers.loops import Loops
 from gateway.broker.peers.refusals import Dial
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TLS_PORT, PLAIN_PORT = 8883, 1883
-PREFIX = "bridge:"
 
 
 def bridge_principal(loaded: Loaded, key: SessionKey) -> Principal | None:
@@ -37,9 +37,9 @@ def bridge_principal(loaded: Loaded, key: SessionKey) -> Principal | None:
 
     A bridge that is parked for now keeps what waits for it, and loses its subscriptions until it is mended.
     """
-    if key.kind is not PrincipalKind.USER or not key.identity.startswith(PREFIX):
+    if key.kind is not PrincipalKind.USER or not key.identity.startswith(BRIDGE):
         return None
-    name = key.identity.removeprefix(PREFIX)
+    name = key.identity.removeprefix(BRIDGE)
     for item in loaded.settings.mqtt.bridges:
         if item.name == name:
             return principal_of(name, Rules(item.topics))

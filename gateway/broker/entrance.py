@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from gateway.mqtt.ports import Principal, PrincipalKind
 
+BRIDGE = "bridge:"
+"""Begins the identity of a bridge to another broker; no user may have such a name (`config.roles.RESERVED`)."""
+
 EVERYBODY = frozenset({PrincipalKind.DEVICE, PrincipalKind.CHILD, PrincipalKind.USER})
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gateway.broker.entrance import BRIDGE
 from gateway.broker.peers.refusals import Dial
 from gateway.broker.peers.rules import Rules
 from gateway.mqtt.ports import Principal, PrincipalKind
@@ -33,4 +34,4 @@ class BridgeSpec:
 
 def principal_of(name: str, rules: Rules) -> Principal:
     """Return who a bridge is on our own broker."""
-    return Principal(PrincipalKind.USER, f"bridge:{name}", rules.grants, frozenset({"bridge"}))
+    return Principal(PrincipalKind.USER, BRIDGE + name, rules.grants, frozenset({"bridge"}))
