@@ -1,6 +1,7 @@
 """gmqtt: its own protocol code on asyncio, TCP and TLS."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -103,7 +104,8 @@ class GmqttClient:
 
     async def close(self) -> None:
         if not self.seen.closed.is_set():
-            await self._client.disconnect()
+            with contextlib.suppress(ssl.SSLError):  # bytes of ours that cross its close_notify
+                await self._client.disconnect()
 
     async def cut(self) -> None:
         self._client._is_active = False  # else it would come again

@@ -84,5 +84,5 @@ async def test_an_unregistered_device_is_cut_off(server: MeshServer) -> None:
     await server.node.mesh.runner.run(Job(JobType.UNREGISTER, auth=B, target=B))
     await eventually(lambda: server.face.sessions_of(B) == 0)
     assert B not in server.node.mesh.attachments
-    listener.terminate()
+    listener.kill()
     await finished(listener)
