@@ -19,7 +19,9 @@ class PahoClient:
         self.codes: list[int] = []
         self.subacks: list[list[int]] = []
         self.published: list[int] = []
-        asked = None if level == paho.MQTTv5 else clean  # MQTT 5 says it with CONNECT: clean, for us
+        asked = (
+            None if level == paho.MQTTv5 else clean
+        )  # MQTT 5 says it with CONNECT: clean, for us
         self.client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id, clean_session=asked, protocol=level
         )
