@@ -3,6 +3,7 @@
 import contextlib
 import ssl
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from gateway.broker.peers.loops import Loops
 from gateway.broker.peers.speech import PLAIN, Dialect
 from gateway.broker.server import Broker
 from gateway.errors import BadTokenError
-from tests.fakes.bridges import both, bridged, into, loops_of, out, own_authority
+from tests.fakes import bridges
+from tests.fakes.bridges import both, into, loops_of, out, own_authority
 from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.mqtt_broker import DEVICE, running
 from tests.fakes.mqtt_paho import PahoClient, paho_client
@@ -23,6 +25,7 @@ from tests.fakes.waiting import eventually
 pytestmark = [pytest.mark.needs("mosquitto")]
 
 VERSIONS = pytest.mark.parametrize("version", ["5", "3.1.1"])
+bridged = partial(bridges.bridged, is_answered=True)  # what comes before SUBACK is nobody's
 MANY = 300
 
 

@@ -76,10 +76,11 @@ async def bridged(
     version: str = "auto",
     loops: Loops | None = None,
     waits: bool = True,
+    is_answered: bool = False,
     dialect: Dialect | None = None,
     **changed: Any,
 ) -> AsyncIterator[tuple[PeerBridge, Told]]:
-    """Run a bridge; with `waits` it stands when this yields."""
+    """Run a bridge; with `waits` it stands when this yields, with `is_answered` its filters are granted, too."""
     rules, told = Rules(rows), Told()
     spec = BridgeSpec(dial(port, rules, **changed), rules, version, first_retry_s=0.05)
     bridge = PeerBridge(spec, broker, loops or loops_of(), told)
@@ -87,6 +88,8 @@ async def bridged(
     task = asyncio.ensure_future(bridge.run())  # noqa: TID251 - a test's own background
     try:
         await eventually(lambda: bridge.is_connected or not waits or task.done(), what="the bridge")
+        if is_answered and waits and (crossing := bridge._crossing) is not None:
+            await eventually(lambda: not crossing.far._subscribing, what="SUBACK")
         if task.done():
             task.result()
         yield bridge, told
