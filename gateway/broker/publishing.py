@@ -1,10 +1,9 @@
 """PUBLISH and its acknowledgements: table, claim, retained store, receivers, acknowledgement, in this order."""
 
-from typing import TYPE_CHECKING
-
 from gateway.broker.connection import Connection
 from gateway.broker.judging import live_refusal, resolve
 from gateway.broker.limits import ALIASES_IN
+from gateway.broker.quick import NO_PACKET_ID, PUBACK_HEAD
 from gateway.mqtt import reasons
 from gateway.mqtt.filters import MAX_TOPIC_BYTES
 from gateway.mqtt.message import Message
@@ -30,15 +29,10 @@ from gateway.mqtt.session import (
 )
 from gateway.mqtt.topics import Entry
 
-if TYPE_CHECKING:
-    pass
-
-REMEMBERED_BYTES = 256  # longer topics are judged anew each time instead of being kept
 TIMED_OUT = "the mesh did not answer in time"
 
 Taken = int | None
 """What became of a publish: its settle number (0: nothing to settle), -reason when refused, None: ask again."""
-PUBACK_HEAD, NO_PACKET_ID = b"\x40\x02", b"\0\0"
 REFUSED = -reasons.NOT_AUTHORIZED
 
 
@@ -83,7 +77,10 @@ def on_publish(connection: Connection, data: bytes, first: int, body: int, end: 
 def _took_plain(
     connection: Connection, data: bytes, raw: bytes, places: tuple[int, int, int]
 ) -> bool:
-    """Handle a QoS 1 PUBLISH of MQTT 3 that nothing is special about; False: it takes the long way."""
+    """Handle a QoS 1 PUBLISH of MQTT 3 that only its receivers are special about (kept sessions, MQTT 5); False: the long way.
+
+    What even these are not is handled before, by `quick`.
+    """
     body, at, end = places
     entry, session = connection.routes.get(raw), connection.session
     if entry is None or entry.handler is not None or entry.receivers is None or session is None:
